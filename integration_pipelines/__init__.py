@@ -1,0 +1,1 @@
+"""Venue integrations: from the providers' APIs to one Postgres, as Dagster assets."""

@@ -1,0 +1,1 @@
+"""What every provider shares. Imports neither Dagster nor Flask; names no provider."""
