@@ -420,6 +420,7 @@ sync_cursors = Table(
     Column("state", JSONB, nullable=False),
     Column("sync_id", Uuid, nullable=False),
     Column("pass_id", Uuid),
+    _time("pass_started_at"),
     _time("cursor_at"),
     _time("full_pass_at"),
     _time("updated_at", now=True),
@@ -493,7 +494,8 @@ def raw_table(provider: str, stream: str) -> Table:
 
     ``version`` is the provider's own (null where it has none), ``observed_at`` the database's
     clock at the start of the request that read this payload, ``content_hash`` 16 bytes over
-    ``payload`` before Postgres parsed it.
+    ``payload`` before Postgres parsed it. ``deleted_by`` says how a row's end is known:
+    'provider' (an explicit delete, final) or 'full_pass' (vanished, undone if seen again).
     """
     return Table(
         stream,
@@ -510,5 +512,6 @@ def raw_table(provider: str, stream: str) -> Table:
             "last_changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()
         ),
         Column("deleted_at", DateTime(timezone=True)),
+        Column("deleted_by", Text),
         PrimaryKeyConstraint("venue_id", "account_id", "id"),
     )
