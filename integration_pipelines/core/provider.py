@@ -36,19 +36,22 @@ class Page:
     """Records of one stream, read by a request begun at ``observed_at`` (the database's clock).
 
     ``state`` is committed in the same transaction as the records: everything up to here has been
-    handed over, so a killed sync resumes from it. ``last`` marks the end of a pass over the whole
-    stream: what was not seen in it has vanished. ``cursor_at`` is the instant up to which the
-    stream is known to be complete.
+    handed over, so a killed sync resumes from it. ``in_pass``: part of a pass over the whole
+    stream, and ``last`` its end: what was not seen in the pass has vanished. ``cursor_at`` is the
+    instant up to which the stream is known to be complete; a page that has it ends the plan.
+    ``touch``: refetched because of an event, so the later observation is noted even where nothing
+    changed. ``calls``: API calls made for the stream since its last page.
     """
 
     stream: str
     records: Sequence[Record]
     observed_at: datetime
     state: State | None = None
+    in_pass: bool = False
     last: bool = False
     cursor_at: datetime | None = None
     touch: bool = False
-    """Refetched because of an event: note the later observation even where nothing changed."""
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class StreamFailed:
 
     stream: str
     error: IntegrationError
+    calls: int = 0
 
 
 class Stream(Protocol):
@@ -71,7 +75,7 @@ class Stream(Protocol):
 
 class StreamPlan(NamedTuple):
     """What to do with one stream: its cursor (None before the first load), and whether to read
-    everything again (``full``). ``since`` is the last committed cursor's instant."""
+    everything again (``full``)."""
 
     stream: str
     state: State | None
@@ -98,14 +102,18 @@ class Client(Protocol):
         ...
 
     def extract(self, plans: Sequence[StreamPlan]) -> Iterator[Page | StreamFailed]:
-        """Read the planned streams. Every plan ends with a page whose ``state`` is set and that
-        says so by ``cursor_at``, or with StreamFailed. Raises what ends the whole connection
+        """Read the planned streams. Every plan ends with a page that has ``state`` and
+        ``cursor_at``, or with StreamFailed. Raises what ends the whole connection
         (AccessRevoked, BreakerOpen)."""
         ...
 
     def fetch(self, stream: str, ids: Sequence[str]) -> Iterator[Page]:
         """Read these objects by id, one Page each or more; an id the provider no longer has
         comes back as a Record with ``deleted=True`` and payload b''."""
+        ...
+
+    def drain_costs(self) -> list[Any]:
+        """API calls since the last call of this, for `record_costs` of the transport."""
         ...
 
 
@@ -120,15 +128,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider: everything the rest of the system needs to know of it."""
+    """One provider: everything the rest of the system needs to know of it.
+
+    ``credentials`` is the model of what opens an account (the JSON that `integrations connect`
+    reads). ``open_client(settings, credentials, make_transport)`` gives the client of one account;
+    ``make_transport`` is bound to the venue and account and takes the provider's part: base_url,
+    headers, limits, classify.
+    """
 
     name: str
     title: str
     streams: tuple[Stream, ...]
     credentials: type[BaseModel]
-    limits: Callable[[BaseModel], Limits]
-    client: Callable[..., Client]
+    open_client: Callable[[Any, BaseModel, Callable[..., Any]], Client]
 
     @property
     def stream_names(self) -> tuple[str, ...]:
+        """Names of the streams, in the order in which they are read."""
         return tuple(stream.name for stream in self.streams)
