@@ -1,0 +1,47 @@
+-- One row per Stripe Checkout session, abandoned and expired ones included.
+select
+    {{ raw_provenance() }},
+    raw.id as checkout_session_id,
+    -- Sessions of early API versions have no time of their own.
+    {{ instant('session.created') }} as created_at,
+    {{ instant('session.expires_at') }} as expires_at,
+    session.mode,
+    session.status,
+    session.payment_status,
+    upper(session.currency) as currency,
+    {{ integer('session.amount_subtotal') }} as subtotal_amount_minor,
+    {{ integer("session.total_details ->> 'amount_discount'") }} as discount_amount_minor,
+    {{ integer("session.total_details ->> 'amount_shipping'") }} as shipping_amount_minor,
+    {{ integer("session.total_details ->> 'amount_tax'") }} as tax_amount_minor,
+    {{ integer('session.amount_total') }} as total_amount_minor,
+    {{ reference('session.customer') }} as customer_id,
+    coalesce(session.customer_details ->> 'email', session.customer_email) as customer_email,
+    {{ reference('session.payment_intent') }} as payment_intent_id,
+    {{ reference('session.invoice') }} as invoice_id,
+    {{ reference('session.subscription') }} as subscription_id,
+    {{ reference('session.payment_link') }} as payment_link_id,
+    session.client_reference_id,
+    session.livemode = 'true' as is_live,
+    session.metadata
+from {{ source('raw_stripe', 'checkout_sessions') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as session (
+    created text,
+    expires_at text,
+    mode text,
+    status text,
+    payment_status text,
+    currency text,
+    amount_subtotal text,
+    total_details jsonb,
+    amount_total text,
+    customer jsonb,
+    customer_details jsonb,
+    customer_email text,
+    payment_intent jsonb,
+    invoice jsonb,
+    subscription jsonb,
+    payment_link jsonb,
+    client_reference_id text,
+    livemode text,
+    metadata jsonb
+)

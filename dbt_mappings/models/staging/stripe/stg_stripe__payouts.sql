@@ -1,0 +1,43 @@
+-- One row per Stripe payout: a transfer from the account's balance to the bank.
+select
+    {{ raw_provenance() }},
+    raw.id as payout_id,
+    {{ instant('payout.created') }} as created_at,
+    {{ instant('payout.arrival_date') }} as arrives_at,
+    payout.status,
+    upper(payout.currency) as currency,
+    {{ integer('payout.amount') }} as amount_minor,
+    payout.method,
+    payout.type,
+    payout.source_type,
+    {{ boolean('payout.automatic') }} as is_automatic,
+    {{ reference('payout.balance_transaction') }} as balance_transaction_id,
+    {{ reference('payout.destination') }} as destination_id,
+    payout.reconciliation_status,
+    payout.failure_code,
+    payout.failure_message,
+    payout.description,
+    payout.statement_descriptor,
+    payout.livemode = 'true' as is_live,
+    payout.metadata
+from {{ source('raw_stripe', 'payouts') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as payout (
+    created text,
+    arrival_date text,
+    status text,
+    currency text,
+    amount text,
+    method text,
+    type text,
+    source_type text,
+    automatic text,
+    balance_transaction jsonb,
+    destination jsonb,
+    reconciliation_status text,
+    failure_code text,
+    failure_message text,
+    description text,
+    statement_descriptor text,
+    livemode text,
+    metadata jsonb
+)

@@ -1,0 +1,46 @@
+-- One row per Stripe price (older accounts: plan), deleted ones included.
+select
+    {{ raw_provenance(deleted='price.deleted') }},
+    raw.id as price_id,
+    {{ instant('price.created') }} as created_at,
+    {{ reference('price.product') }} as product_id,
+    price.nickname,
+    price.lookup_key,
+    price.type,
+    {{ boolean('price.active') }} as is_active,
+    upper(price.currency) as currency,
+    {{ integer('coalesce(price.unit_amount, price.amount)') }} as unit_amount_minor,
+    {{ decimal('coalesce(price.unit_amount_decimal, price.amount_decimal, price.unit_amount, price.amount)') }}
+        as unit_amount_minor_decimal,
+    price.billing_scheme,
+    price.tiers_mode,
+    price.tax_behavior,
+    coalesce(price.recurring ->> 'interval', price.interval) as billing_interval,
+    {{ integer("coalesce(price.recurring ->> 'interval_count', price.interval_count)") }} as billing_interval_count,
+    coalesce(price.recurring ->> 'usage_type', price.usage_type) as usage_type,
+    price.livemode = 'true' as is_live,
+    price.metadata
+from {{ source('raw_stripe', 'prices') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as price (
+    created text,
+    product jsonb,
+    nickname text,
+    lookup_key text,
+    type text,
+    active text,
+    currency text,
+    unit_amount text,
+    unit_amount_decimal text,
+    amount text,
+    amount_decimal text,
+    billing_scheme text,
+    tiers_mode text,
+    tax_behavior text,
+    recurring jsonb,
+    interval text,
+    interval_count text,
+    usage_type text,
+    livemode text,
+    deleted text,
+    metadata jsonb
+)
