@@ -1,0 +1,6 @@
+"""The providers. Adding one is a folder beside this file and a line here."""
+
+from integration_pipelines.core.provider import Provider
+from integration_pipelines.providers import stripe
+
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (stripe.PROVIDER,)}

@@ -1,0 +1,676 @@
+"""Sync: one connection's streams, read by its client, into the raw tables.
+
+A sync can be killed at any instant and run again: rows and cursor commit together at checkpoints,
+so at-least-once reads become exactly-once rows. One sync a connection runs at a time, held by an
+advisory lock of the session that lands, so a sync that lost its session can commit nothing more.
+"""
+
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import psycopg
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy import Connection as Session
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from integration_pipelines.core.credentials import Connection, mark_revoked
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import (
+    AccessRevoked,
+    ConfigurationError,
+    ConfirmationNeeded,
+    IntegrationError,
+)
+from integration_pipelines.core.ingest.landing import Landed, Target, land, mark_vanished
+from integration_pipelines.core.provider import (
+    Client,
+    Page,
+    Provider,
+    State,
+    StreamFailed,
+    StreamPlan,
+)
+from integration_pipelines.core.tables import raw_table, sync_cursors, sync_logs, sync_seen
+from integration_pipelines.core.transport import record_costs
+
+Mode = Literal["load", "incremental", "full"]
+Outcome = Literal["succeeded", "failed", "skipped"]
+
+CHECKPOINT_ROWS = 5_000
+CHECKPOINT_BYTES = 16 * 2**20
+CHECKPOINT_SECONDS = 5.0
+PAGES_AHEAD = 32
+ANALYZE_ROWS = 2_000
+VANISHED_SHARE = 0.05
+"""A full pass that would delete a larger share of a stream's rows stops and asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What a sync did to one stream. Counts are rows, ``seconds`` wall clock until the stream's
+    end; ``cursor_at`` the instant up to which the stream is complete."""
+
+    venue_id: str
+    provider: str
+    stream: str
+    outcome: Outcome
+    mode: Mode
+    fetched: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    api_calls: int = 0
+    seconds: float = 0.0
+    cursor_at: datetime | None = None
+    error_kind: str | None = None
+    error: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row of the stream is other than before."""
+        return self.inserted + self.updated + self.deleted > 0
+
+
+def sync(
+    engine: Engine,
+    *,
+    provider: Provider,
+    connection: Connection,
+    client: Client,
+    streams: Collection[str] | None = None,
+    full: bool = False,
+    run_id: str | None = None,
+    allow_deletes: bool = False,
+    lock_wait: float = 60.0,
+) -> list[StreamResult]:
+    """Bring ``streams`` (all, by default) of one connection up to date; a result a stream.
+
+    ``full`` reads everything again and marks what vanished; ``allow_deletes`` lets such a pass
+    delete more than 5% of a stream. What the provider or the venue does wrong is an outcome, not
+    an exception. Another sync of the connection is waited for ``lock_wait`` seconds, then all
+    streams are "skipped". A lost database session is taken up again from the last checkpoint;
+    raises only if the database stays away, or on a bug of ours.
+    """
+    unknown = sorted(set(streams or ()) - set(provider.stream_names))
+    if unknown:
+        raise ConfigurationError(
+            f"{provider.name} has no stream {', '.join(unknown)}: "
+            f"choose of {', '.join(provider.stream_names)}"
+        )
+    names = [name for name in provider.stream_names if not streams or name in streams]
+    work = _Sync(engine, provider, connection, client, names, full, run_id, allow_deletes)
+    for attempt in Retrying(
+        retry=retry_if_exception_type((OperationalError, psycopg.OperationalError)),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        stop=stop_after_attempt(8),
+        reraise=True,
+    ):
+        with attempt:
+            work.run(lock_wait)
+    return work.results()
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """A stream's committed position, and the pass over the whole stream under way, if any.
+
+    ``pass_started_at`` is None in the pass of a first load: there is nothing that could vanish.
+    """
+
+    state: State | None = None
+    pass_id: UUID | None = None
+    pass_started_at: datetime | None = None
+    empty: bool = False
+
+    @property
+    def tracks_pass(self) -> bool:
+        """Whether the pass under way, or the next one to begin, can find rows that vanished."""
+        return self.pass_started_at is not None if self.pass_id else not self.empty
+
+
+@dataclass(slots=True)
+class _Progress:
+    """One stream within this sync."""
+
+    cursor: _Cursor = field(default_factory=_Cursor)
+    mode: Mode = "incremental"
+    landed: Landed = field(default_factory=Landed)
+    api_calls: int = 0
+    outcome: Outcome | None = None
+    error: IntegrationError | None = None
+    cursor_at: datetime | None = None
+    seconds: float = 0.0
+
+
+class _Sync:
+    """One call of sync(), over however many database sessions it takes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        provider: Provider,
+        connection: Connection,
+        client: Client,
+        names: list[str],
+        full: bool,
+        run_id: str | None,
+        allow_deletes: bool,
+    ) -> None:
+        self.engine = engine
+        self.provider = provider
+        self.connection = connection
+        self.client = client
+        self.full = full
+        self.run_id = run_id
+        self.allow_deletes = allow_deletes
+        self.sync_id = uuid4()
+        self.streams = {name: _Progress() for name in names}
+        self.begun = time.monotonic()
+        self.logged = False
+
+    def run(self, lock_wait: float) -> None:
+        """Everything not ended yet, on one database session."""
+        with self.engine.connect() as session, _locked(session, self.connection, lock_wait) as mine:
+            if not mine:
+                for progress in self.streams.values():
+                    progress.outcome = "skipped"
+                    progress.error = IntegrationError(
+                        "another sync of this account is under way: wait for it, then ask again"
+                    )
+                return
+            plans = self._plan(session)
+            self._read(session, plans)
+            self._finish(session)
+
+    def results(self) -> list[StreamResult]:
+        return [
+            StreamResult(
+                venue_id=self.connection.venue_id,
+                provider=self.provider.name,
+                stream=name,
+                outcome=progress.outcome or "failed",
+                mode=progress.mode,
+                fetched=progress.landed.fetched,
+                inserted=progress.landed.inserted,
+                updated=progress.landed.updated,
+                unchanged=progress.landed.unchanged,
+                deleted=progress.landed.deleted,
+                api_calls=progress.api_calls,
+                seconds=progress.seconds,
+                cursor_at=progress.cursor_at,
+                error_kind=progress.error.kind if progress.error else None,
+                error=str(progress.error) if progress.error else None,
+            )
+            for name, progress in self.streams.items()
+        ]
+
+    # The steps of one session.
+
+    def _plan(self, session: Session) -> list[StreamPlan]:
+        """Read the cursors, open the log, and say what to read."""
+        pending = [name for name, progress in self.streams.items() if progress.outcome is None]
+        with self._transaction(session):
+            rows = session.execute(select(sync_cursors).where(*self._mine(sync_cursors))).mappings()
+            held = {
+                row["stream"]: _Cursor(row["state"], row["pass_id"], row["pass_started_at"])
+                for row in rows
+            }
+            for name in pending:
+                progress = self.streams[name]
+                cursor = held.get(name) or _Cursor(empty=self._is_empty(session, name))
+                progress.cursor = cursor
+                if progress.cursor.state is None:
+                    progress.mode = "load"
+                elif self.full:
+                    progress.mode = "full"
+            if not self.logged:
+                self._open_log(session)
+        self.logged = True
+        return [StreamPlan(name, self.streams[name].cursor.state, self.full) for name in pending]
+
+    def _read(self, session: Session, plans: Sequence[StreamPlan]) -> None:
+        """Land what the client reads, a checkpoint at a time."""
+        pages = _Prefetched(self.client.extract(plans), PAGES_AHEAD)
+        held = _Held()
+        try:
+            for item in pages:
+                progress = self.streams[item.stream]
+                progress.api_calls += item.calls
+                if isinstance(item, StreamFailed):
+                    self._end(item.stream, "failed", item.error)
+                    continue
+                held.add(item)
+                if item.last and progress.cursor.tracks_pass:
+                    self._checkpoint(session, held, ending=item)
+                    self._sweep(session, item)
+                elif held.is_due():
+                    self._checkpoint(session, held)
+            self._checkpoint(session, held)
+        except IntegrationError as error:
+            self._checkpoint(session, held)
+            for name, progress in self.streams.items():
+                if progress.outcome is None:
+                    self._end(name, "failed", error)
+        finally:
+            pages.close()
+
+    def _checkpoint(self, session: Session, held: "_Held", ending: Page | None = None) -> None:
+        """Commit what is held: rows, cursors, ids seen, counts. ``ending`` is a pass's last page,
+        whose cursor waits until what vanished is known."""
+        if not held.pages:
+            return
+        by_stream = held.take()
+        landed: dict[str, Landed] = {}
+        passes: dict[str, _Cursor] = {}
+        with self._transaction(session):
+            driver = session.connection.driver_connection
+            assert driver is not None
+            with driver.cursor() as cursor:
+                for name, pages in by_stream.items():
+                    landed[name] = land(
+                        cursor,
+                        self._target(name),
+                        pages=pages,
+                        target_is_empty=self.streams[name].cursor.empty,
+                    )
+            for name, pages in by_stream.items():
+                passes[name] = self._note_seen(session, name, pages)
+                reached = [page for page in pages if page.state is not None and page is not ending]
+                if reached:
+                    self._save_cursor(session, name, reached[-1], passes[name])
+            self._count(session, landed)
+        for name, pages in by_stream.items():
+            progress = self.streams[name]
+            progress.landed.add(landed[name])
+            progress.cursor = passes[name]
+            done = [page.cursor_at for page in pages if page.cursor_at and page is not ending]
+            if done:
+                self._end(name, "succeeded", cursor_at=done[-1])
+
+    def _sweep(self, session: Session, last: Page) -> None:
+        """End a pass: what it did not see, and the provider does not know either, has vanished."""
+        name = last.stream
+        target = self._target(name)
+        progress = self.streams[name]
+        with self._transaction(session):
+            vanished = self._vanished(session, name, progress.cursor)
+            alive = session.scalar(
+                select(func.count())
+                .select_from(raw := raw_table(self.provider.name, name))
+                .where(*self._rows(raw), raw.c.deleted_at.is_(None))
+            )
+        gone: list[str] = []
+        refetched: list[Page] = []
+        too_many = len(vanished) > max(1, VANISHED_SHARE * (alive or 0)) and not self.allow_deletes
+        if vanished and not too_many:
+            for page in self.client.fetch(name, vanished):
+                progress.api_calls += page.calls
+                gone += [record.id for record in page.records if record.deleted]
+                alive_records = [record for record in page.records if not record.deleted]
+                if alive_records:
+                    refetched.append(Page(name, alive_records, page.observed_at, touch=True))
+        counts = Landed()
+        with self._transaction(session):
+            driver = session.connection.driver_connection
+            assert driver is not None
+            with driver.cursor() as cursor:
+                if refetched:
+                    counts = land(cursor, target, pages=refetched)
+                if gone:
+                    counts.deleted += mark_vanished(cursor, target, ids=gone)
+            self._save_cursor(session, name, last, progress.cursor)
+            self._count(session, {name: counts})
+        progress.landed.add(counts)
+        progress.cursor = _Cursor(last.state)
+        if too_many:
+            self._end(
+                name,
+                "failed",
+                ConfirmationNeeded(
+                    f"{len(vanished)} of {alive} {name} are no longer listed by "
+                    f"{self.provider.title}: nothing was deleted; if that is right, run "
+                    f"`integrations sync --full --allow-deletes --venue "
+                    f"{self.connection.venue_id} --provider {self.provider.name} "
+                    f"--stream {name}`"
+                ),
+            )
+        else:
+            self._end(name, "succeeded", cursor_at=last.cursor_at)
+
+    def _finish(self, session: Session) -> None:
+        """Close the log; on a refused credential pause the connection."""
+        for name, progress in self.streams.items():
+            if progress.outcome is None:
+                self._end(name, "failed", IntegrationError("the client stopped without a word"))
+        revoked = next(
+            (
+                progress.error
+                for progress in self.streams.values()
+                if isinstance(progress.error, AccessRevoked)
+            ),
+            None,
+        )
+        with self._transaction(session):
+            session.execute(
+                update(sync_logs)
+                .where(
+                    sync_logs.c.venue_id == self.connection.venue_id,
+                    sync_logs.c.sync_id == self.sync_id,
+                    sync_logs.c.stream == bindparam("of_stream"),
+                )
+                .values(finished_at=func.now()),
+                [
+                    {
+                        "of_stream": name,
+                        "outcome": progress.outcome,
+                        "mode": progress.mode,
+                        "api_calls": progress.api_calls,
+                        "cursor_at": progress.cursor_at,
+                        "error_kind": progress.error.kind if progress.error else None,
+                        "error": str(progress.error) if progress.error else None,
+                    }
+                    for name, progress in self.streams.items()
+                ],
+            )
+            record_costs(session, self.client.drain_costs())
+            if revoked is not None:
+                mark_revoked(session, self.connection, reason=str(revoked))
+        for name, progress in self.streams.items():
+            if progress.mode == "load" and progress.landed.inserted >= ANALYZE_ROWS:
+                with session.begin():
+                    session.execute(select(func.control.analyze_raw(self.provider.name, name)))
+
+    # The parts of a transaction.
+
+    @contextmanager
+    def _transaction(self, session: Session) -> Iterator[None]:
+        """One transaction under the venue's scope: row-level security binds what it writes."""
+        with session.begin():
+            venue_scope(session, self.connection.venue_id)
+            yield
+
+    def _mine(self, table: Table) -> list[ColumnElement[bool]]:
+        return [
+            table.c.venue_id == self.connection.venue_id,
+            table.c.connection_id == self.connection.connection_id,
+        ]
+
+    def _rows(self, raw: Table) -> list[ColumnElement[bool]]:
+        return [
+            raw.c.venue_id == self.connection.venue_id,
+            raw.c.account_id == self.connection.account_id,
+        ]
+
+    def _target(self, name: str) -> Target:
+        return Target(
+            self.connection.venue_id, self.connection.account_id, self.provider.name, name
+        )
+
+    def _is_empty(self, session: Session, name: str) -> bool:
+        raw = raw_table(self.provider.name, name)
+        return not session.scalar(select(exists().where(*self._rows(raw))))
+
+    def _open_log(self, session: Session) -> None:
+        """A row a stream, `running`; whoever ran before under this connection's lock is dead."""
+        session.execute(
+            update(sync_logs)
+            .where(*self._mine(sync_logs), sync_logs.c.outcome == "running")
+            .values(outcome="abandoned", finished_at=func.now())
+        )
+        session.execute(
+            insert(sync_logs),
+            [
+                {
+                    "venue_id": self.connection.venue_id,
+                    "sync_id": self.sync_id,
+                    "stream": name,
+                    "provider": self.provider.name,
+                    "connection_id": self.connection.connection_id,
+                    "account_id": self.connection.account_id,
+                    "run_id": self.run_id,
+                    "mode": progress.mode,
+                }
+                for name, progress in self.streams.items()
+            ],
+        )
+
+    def _note_seen(self, session: Session, name: str, pages: Sequence[Page]) -> _Cursor:
+        """Keep the ids a pass has seen; the first page of a pass begins it."""
+        cursor = replace(self.streams[name].cursor)
+        read = [page for page in pages if page.in_pass]
+        if not read:
+            return cursor
+        if cursor.pass_id is None:
+            cursor.pass_id = uuid4()
+            if not cursor.empty:
+                cursor.pass_started_at = min(page.observed_at for page in read)
+                session.execute(
+                    delete(sync_seen).where(*self._mine(sync_seen), sync_seen.c.stream == name)
+                )
+        if cursor.pass_started_at is not None:
+            session.execute(
+                insert(sync_seen).values(
+                    venue_id=self.connection.venue_id,
+                    pass_id=cursor.pass_id,
+                    connection_id=self.connection.connection_id,
+                    stream=name,
+                    ids=[record.id for page in read for record in page.records],
+                )
+            )
+        return cursor
+
+    def _vanished(self, session: Session, name: str, cursor: _Cursor) -> list[str]:
+        """Ids held since before the pass began and not seen in it."""
+        raw = raw_table(self.provider.name, name)
+        seen = (
+            select(func.unnest(sync_seen.c.ids).label("id"))
+            .where(
+                sync_seen.c.venue_id == self.connection.venue_id,
+                sync_seen.c.pass_id == cursor.pass_id,
+                sync_seen.c.stream == name,
+            )
+            .subquery()
+        )
+        return list(
+            session.scalars(
+                select(raw.c.id).where(
+                    *self._rows(raw),
+                    raw.c.deleted_at.is_(None),
+                    raw.c.first_seen_at < cursor.pass_started_at,
+                    raw.c.observed_at < cursor.pass_started_at,
+                    ~exists().where(seen.c.id == raw.c.id),
+                )
+            )
+        )
+
+    def _save_cursor(self, session: Session, name: str, page: Page, cursor: _Cursor) -> None:
+        """Store the position that ``page`` reached; its end of a pass ends the pass."""
+        if page.last:
+            session.execute(
+                delete(sync_seen).where(*self._mine(sync_seen), sync_seen.c.stream == name)
+            )
+            cursor.pass_id = cursor.pass_started_at = None
+            cursor.empty = False
+        cursor.state = page.state
+        values: dict[str, Any] = {
+            "state": page.state,
+            "sync_id": self.sync_id,
+            "pass_id": cursor.pass_id,
+            "pass_started_at": cursor.pass_started_at,
+            "updated_at": func.now(),
+        }
+        if page.cursor_at is not None:
+            values["cursor_at"] = page.cursor_at
+        if page.last:
+            values["full_pass_at"] = func.now()
+        session.execute(
+            upsert(sync_cursors)
+            .values(
+                venue_id=self.connection.venue_id,
+                connection_id=self.connection.connection_id,
+                stream=name,
+                **values,
+            )
+            .on_conflict_do_update(constraint=sync_cursors.primary_key, set_=values)
+        )
+
+    def _count(self, session: Session, landed: Mapping[str, Landed]) -> None:
+        """Add to the log what this transaction lands, and to the costs what it took."""
+        session.execute(
+            update(sync_logs)
+            .where(
+                sync_logs.c.venue_id == self.connection.venue_id,
+                sync_logs.c.sync_id == self.sync_id,
+                sync_logs.c.stream == bindparam("of_stream"),
+            )
+            .values(
+                {
+                    column: sync_logs.c[column] + bindparam(f"more_{column}")
+                    for column in ("fetched", "inserted", "updated", "unchanged", "deleted")
+                }
+            ),
+            [
+                {
+                    "of_stream": name,
+                    "more_fetched": counts.fetched,
+                    "more_inserted": counts.inserted,
+                    "more_updated": counts.updated,
+                    "more_unchanged": counts.unchanged,
+                    "more_deleted": counts.deleted,
+                }
+                for name, counts in landed.items()
+            ],
+        )
+        record_costs(session, self.client.drain_costs())
+
+    def _end(
+        self,
+        name: str,
+        outcome: Outcome,
+        error: IntegrationError | None = None,
+        cursor_at: datetime | None = None,
+    ) -> None:
+        progress = self.streams[name]
+        progress.outcome = outcome
+        progress.error = error
+        progress.cursor_at = cursor_at
+        progress.seconds = time.monotonic() - self.begun
+
+
+class _Held:
+    """Pages read and not committed yet."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+        self.rows = 0
+        self.bytes = 0
+        self.since = time.monotonic()
+
+    def add(self, page: Page) -> None:
+        self.pages.append(page)
+        self.rows += len(page.records)
+        self.bytes += sum(len(record.payload) for record in page.records)
+
+    def is_due(self) -> bool:
+        return (
+            self.rows >= CHECKPOINT_ROWS
+            or self.bytes >= CHECKPOINT_BYTES
+            or time.monotonic() - self.since >= CHECKPOINT_SECONDS
+        )
+
+    def take(self) -> dict[str, list[Page]]:
+        """The pages by stream, in the order read; nothing is held afterwards."""
+        by_stream: dict[str, list[Page]] = {}
+        for page in self.pages:
+            by_stream.setdefault(page.stream, []).append(page)
+        self.__init__()  # type: ignore[misc]
+        return by_stream
+
+
+class _Prefetched:
+    """Iterate ``source`` in a thread of its own, at most ``depth`` items ahead, so that reading
+    and landing overlap. What the source raises is raised here, in its place."""
+
+    _END = object()
+
+    def __init__(self, source: Iterator[Page | StreamFailed], depth: int) -> None:
+        self._source = source
+        self._items: queue.Queue[Any] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self._fill,), daemon=True
+        )
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Page | StreamFailed]:
+        while (item := self._items.get()) is not self._END:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End the thread; what it has read ahead is dropped (it will be read again)."""
+        self._closed.set()
+        self._thread.join()
+
+    def _fill(self) -> None:
+        try:
+            for item in self._source:
+                self._put(item)
+                if self._closed.is_set():
+                    return
+            self._put(self._END)
+        except BaseException as error:
+            self._put(error)
+        finally:
+            with suppress(Exception):
+                self._source.close()  # type: ignore[attr-defined]
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._items.put(item, timeout=0.1)
+                return
+
+
+@contextmanager
+def _locked(session: Session, connection: Connection, wait: float) -> Iterator[bool]:
+    """Hold the connection's lock on this session; False if it stayed taken for ``wait`` s."""
+    key = func.hashtextextended(str(connection.connection_id), 0)
+    deadline = time.monotonic() + wait
+    while True:
+        with session.begin():
+            mine = bool(session.scalar(select(func.pg_try_advisory_lock(key))))
+        if mine or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    try:
+        yield mine
+    except BaseException:
+        session.invalidate()
+        raise
+    if mine:
+        with session.begin():
+            session.execute(select(func.pg_advisory_unlock(key)))
