@@ -48,5 +48,5 @@
 {% macro default__get_where_subquery(relation) -%}
     {#- Every generic test looks at the venues of the build alone. -#}
     {%- set where = config.get('where') -%}
-    (select * from {{ relation }} where {{ in_build() }}{{ ' and (' ~ where ~ ')' if where }}) as dbt_subquery
+    (select * from {{ relation }} where {{ in_build() }}{{ ' and (' ~ where ~ ')' if where }}) dbt_subquery
 {%- endmacro %}

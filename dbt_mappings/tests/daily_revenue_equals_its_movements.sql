@@ -1,10 +1,11 @@
--- A row is a day on which the mart and the sums of its payments and refunds, taken anew, disagree.
+-- A row is a day on which the mart and the sums of its payments and refunds, taken anew, disagree, or
+-- on which an amount is unknown.
 with payments as (
     select
         venue_id,
         business_date,
         currency,
-        count(*) as payment_count,
+        count(gross_amount) as payment_count,
         sum(gross_amount) as gross_amount,
         coalesce(sum(tax_amount), 0) as tax_amount,
         coalesce(sum(tip_amount), 0) as tip_amount,
@@ -19,7 +20,7 @@ refunds as (
         venue_id,
         business_date,
         currency,
-        count(*) as refund_count,
+        count(amount) as refund_count,
         sum(amount) as refund_amount,
         coalesce(sum(fee_amount), 0) as fee_amount
     from {{ ref('refunds') }}

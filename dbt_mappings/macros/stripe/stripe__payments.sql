@@ -10,7 +10,8 @@
 with charges as (
     select *
     from {{ scoped(ref('stg_stripe__charges')) }} as charge
-    where status = 'succeeded' and is_captured and captured_amount_minor > 0
+    -- An amount that cannot be read stays, for a test to name it.
+    where status = 'succeeded' and is_captured and captured_amount_minor is distinct from 0
 ),
 
 invoice_of_reference as (

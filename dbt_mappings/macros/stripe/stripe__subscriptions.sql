@@ -5,9 +5,10 @@ with items as (
         account_id,
         subscription_id,
         count(*) as item_count,
-        -- Neither a metered nor a tiered price says what a period will cost.
+        -- Neither a metered nor a tiered price says what a period will cost, and periods do not mix.
         case
             when bool_and(coalesce(usage_type = 'licensed' and unit_amount_minor_decimal is not null, false))
+                and count(distinct (currency, billing_interval, billing_interval_count)) = 1
                 then round(sum(unit_amount_minor_decimal * coalesce(quantity, 1)))::bigint
         end as recurring_amount_minor,
         min(billing_interval) as billing_interval,

@@ -38,13 +38,11 @@ days as (
         venue_id,
         business_date,
         currency,
-        sum(gross_amount_minor)::bigint as gross_amount_minor,
-        sum(refund_amount_minor)::bigint as refund_amount_minor,
+        coalesce(sum(gross_amount_minor), 0)::bigint as gross_amount_minor,
+        coalesce(sum(refund_amount_minor), 0)::bigint as refund_amount_minor,
         coalesce(sum(tax_amount_minor), 0)::bigint as tax_amount_minor,
         coalesce(sum(tip_amount_minor), 0)::bigint as tip_amount_minor,
         coalesce(sum(fee_amount_minor), 0)::bigint as fee_amount_minor,
-        (sum(gross_amount_minor) - sum(refund_amount_minor) - coalesce(sum(fee_amount_minor), 0))::bigint
-            as net_amount_minor,
         sum(payment_count)::bigint as payment_count,
         sum(refund_count)::bigint as refund_count
     from movements
@@ -65,8 +63,8 @@ select
     {{ money('tip_amount_minor') }} as tip_amount,
     fee_amount_minor,
     {{ money('fee_amount_minor') }} as fee_amount,
-    net_amount_minor,
-    {{ money('net_amount_minor') }} as net_amount,
+    gross_amount_minor - refund_amount_minor - fee_amount_minor as net_amount_minor,
+    {{ money('(gross_amount_minor - refund_amount_minor - fee_amount_minor)') }} as net_amount,
     payment_count,
     refund_count
 from days

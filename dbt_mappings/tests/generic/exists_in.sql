@@ -1,7 +1,11 @@
 {% test exists_in(model, to, column, key='source_id') %}
 {#- What a row names exists, in the same account of the same venue. -#}
+with children as (
+    select * from {{ model }}
+)
+
 select child.*
-from {{ model }} as child
+from children as child
 left join {{ to }} as parent
     on parent.venue_id = child.venue_id
     and parent.provider = child.provider
