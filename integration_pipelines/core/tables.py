@@ -233,6 +233,7 @@ oauth_states = Table(
     _time("expires_at", nullable=False),
     _time("used_at"),
     PrimaryKeyConstraint("venue_id", "state_hash"),
+    Index(None, "state_hash", unique=True),
     Index(None, "provider"),
     Index(None, "expires_at"),
 )
