@@ -21,6 +21,9 @@ API_VERSION = "2026-10-28.endive"
 PAGE_SIZE = 100
 API_BASE = "https://api.stripe.com"
 
+MISSING = {"resource_missing", "invalid_request_error"}
+"""How a 404 reads that is about the object and not about the path."""
+
 Decoded = TypeVar("Decoded")
 Params = list[tuple[str, str]]
 
@@ -136,7 +139,7 @@ class StripeReader:
                 parse=lambda response: (compact(response.body), response),
             )
         except NotFound as error:
-            if error.code != "resource_missing":
+            if error.code not in MISSING:
                 raise
             return Record(object_id, b"", deleted=True), self.transport.clock.now(), 1
         head = _decode(body, Head)

@@ -1,0 +1,81 @@
+"""A venue whose Stripe account stands on some server, and its syncs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from integration_pipelines.core.credentials import Connection, Vault, save_connection
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.ingest import StreamResult, open_client, sync, unconnected_client
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.providers import PROVIDERS
+from integration_pipelines.providers.stripe import StripeCredentials
+
+STRIPE = PROVIDERS["stripe"]
+
+
+@dataclass
+class ConnectedVenue:
+    """One venue with a connected Stripe account."""
+
+    settings: Settings
+    engine: Engine
+    vault: Vault
+    connection: Connection
+
+    def sync(self, **options: Any) -> dict[str, StreamResult]:
+        """A sync of its account: results by stream."""
+        client = open_client(self.settings, self.engine, self.vault, STRIPE, self.connection)
+        results = sync(
+            self.engine, provider=STRIPE, connection=self.connection, client=client, **options
+        )
+        return {result.stream: result for result in results}
+
+    def rows(self, query: str, **parameters: Any) -> list[Any]:
+        """Rows of ``query`` under the venue's scope."""
+        with self.engine.begin() as session:
+            venue_scope(session, self.connection.venue_id)
+            return list(session.execute(text(query), parameters).all())
+
+    def payloads(self, stream: str) -> dict[str, Any]:
+        """Living objects of a stream, by id."""
+        return dict(
+            self.rows(f"SELECT id, payload FROM raw_stripe.{stream} WHERE deleted_at IS NULL")
+        )
+
+
+ConnectStripe = Callable[..., ConnectedVenue]
+
+
+@pytest.fixture
+def connect_stripe(
+    settings: Settings, pipeline_engine: Engine, venue: Callable[..., str]
+) -> ConnectStripe:
+    """``connect_stripe(api_base, api_key, venue_id=...)``: a venue connected to that server."""
+
+    def connect(
+        api_base: str, api_key: str = "sk_test_any", venue_id: str = "moonlight-hall"
+    ) -> ConnectedVenue:
+        here = settings.model_copy(update={"stripe_api_base": api_base})
+        vault = Vault(here)
+        credentials = StripeCredentials(api_key=SecretStr(api_key))
+        venue(venue_id)
+        client = unconnected_client(here, pipeline_engine, STRIPE, credentials, venue_id)
+        account = client.identify()
+        with pipeline_engine.begin() as session:
+            venue_scope(session, venue_id)
+            connection = save_connection(
+                session,
+                vault,
+                venue_id=venue_id,
+                provider="stripe",
+                account=account,
+                credentials=credentials,
+            )
+        return ConnectedVenue(here, pipeline_engine, vault, connection)
+
+    return connect
