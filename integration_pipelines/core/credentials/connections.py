@@ -3,6 +3,7 @@
 Every function works in the caller's transaction, under the venue's scope, and commits nothing.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, SecretStr
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, case, delete, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, func, select, update
 from sqlalchemy import Connection as Session
 from sqlalchemy.dialects.postgresql import insert
 
@@ -92,7 +93,8 @@ def open_connections(
     providers: Collection[str] | None = None,
     due: bool = False,
 ) -> list[Connection]:
-    """Connections not disconnected, by venue and provider, of the venues in scope.
+    """Connections not disconnected, by venue and provider: of the venue in scope, or of all for a
+    role that reads across venues.
 
     ``due``: only those that may be synced now: active, and not paused or disabled.
     """
@@ -320,16 +322,14 @@ def rewrap_credentials(session: Session, vault: Vault, *, venue_id: str) -> int:
 
 
 def vault_status(session: Session) -> dict[str, int]:
-    """How many values of the venues in scope each wrapping key sealed, by key id."""
-    counts: dict[str, int] = {}
-    values = func.count() + func.count(oauth_tokens.c.refresh_token)
-    queries: tuple[Select[tuple[str, int]], ...] = (
-        select(venue_api_keys.c.key_id, func.count()).group_by(venue_api_keys.c.key_id),
-        select(oauth_tokens.c.key_id, values).group_by(oauth_tokens.c.key_id),
-    )
-    for query in queries:
-        for row in session.execute(query).tuples():
-            counts[row[0]] = counts.get(row[0], 0) + row[1]
+    """How many values each wrapping key sealed, by key id: of the venue in scope, or of all for
+    a role that reads across venues."""
+    counts: Counter[str] = Counter()
+    tokens = func.count() + func.count(oauth_tokens.c.refresh_token)
+    for table, values in ((venue_api_keys, func.count()), (oauth_tokens, tokens)):
+        key_id = table.c.key_id
+        for row in session.execute(select(key_id, values.label("values")).group_by(key_id)):
+            counts[row.key_id] += row.values
     return dict(sorted(counts.items()))
 
 

@@ -1,5 +1,6 @@
 """What a provider answered, and what each status means."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,9 +45,10 @@ class Response:
         if not value:
             return None
         try:
-            return max(float(value), 0.0) if value[0].isdigit() else self._until(value)
+            seconds = float(value) if value[0].isdigit() else self._until(value)
         except (TypeError, ValueError, OverflowError):
             return None
+        return seconds if math.isfinite(seconds) else None
 
     def _until(self, date: str) -> float:
         """Counted from the provider's own clock where it tells, so that skew does not matter."""
