@@ -114,12 +114,11 @@ class Breaker:
         """Raise BreakerOpen unless a request may go out now; True if it is the one probe, which
         must be made once and reported by `succeeded` or `failed`."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._read_at >= READ_EVERY:
+            if time.monotonic() - self._read_at >= READ_EVERY:
                 self._run(_READ, {})
             if self._state.breaker == "closed":
                 return False
-            if now >= self._state.opens_at:
+            if time.monotonic() >= self._state.opens_at:
                 if self._run(_PROBE, {"lease": PROBE_LEASE}):
                     return True
                 # Another process has the probe, or has closed the breaker already.
