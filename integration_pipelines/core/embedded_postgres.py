@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ HOST = "127.0.0.1"
 START_TIMEOUT = 120
 STOP_TIMEOUT = 60
 ORPHAN_TIMEOUT = 10
+NO_PROCESS = 2**31 - 1
 
 CONFIGURATION = {
     "listen_addresses": HOST,
@@ -58,6 +59,7 @@ CONFIGURATION = {
     "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
+    "lc_messages": "C",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d %a ",
@@ -113,6 +115,7 @@ def embedded_postgres(
     EmbeddedPostgresError, ConfigurationError.
     """
     data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_path = data_path.resolve()
     process = os.getpid()
     with (data_path / "postgres.users").open("w") as users:
         with _exclusively(data_path):
@@ -121,7 +124,7 @@ def embedded_postgres(
         try:
             yield server
         finally:
-            # A forked child shares the parent's lock: it leaves, but may not stop the server.
+            # A forked child shares its parent's lock, and leaves the stopping to it.
             if os.getpid() == process and (data_path / "postgres").exists():
                 with _exclusively(data_path), contextlib.suppress(BlockingIOError):
                     fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,12 +147,14 @@ def acquire(data_path: Path) -> Server:
 
 def revive(data_path: Path) -> Server:
     """The server of ``data_path``, started again where it died under its users."""
+    data_path = data_path.resolve()
     with _exclusively(data_path):
         return _ensure_running(data_path, {})
 
 
 def status(data_path: Path) -> Status:
     """Whether the server of ``data_path`` runs; starts nothing."""
+    data_path = data_path.resolve()
     postmaster = _postmaster(data_path / "postgres")
     if postmaster is None:
         return Status(running=False, pid=None, port=None)
@@ -165,20 +170,51 @@ def _exclusively(data_path: Path) -> Iterator[None]:
 
 def _ensure_running(data_path: Path, configuration: Mapping[str, str]) -> Server:
     cluster = data_path / "postgres"
-    if _postmaster(cluster) is not None:
-        return _read_server(data_path)
-    prefix, uid = _unprivileged(data_path)
-    if cluster.exists():
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        if _postmaster(cluster) is None:
+            _start(data_path, configuration)
         server = _read_server(data_path)
-        _clear_away_the_dead(cluster)
-    else:
-        server = _create_cluster(data_path, prefix, uid)
-    server = _start(data_path, server, prefix, uid, configuration)
-    _ensure_database(server)
-    return server
+        try:
+            _ensure_database(server)
+            return server
+        except psycopg.OperationalError as error:
+            # Whoever started it may be gone before it was ready; a stop may be under way.
+            if "authentication" in str(error) or time.monotonic() > deadline:
+                raise EmbeddedPostgresError(
+                    f"the embedded Postgres does not answer: {error} "
+                    f"(see {data_path / 'postgres.log'})"
+                ) from error
+            time.sleep(0.05)
 
 
-def _create_cluster(data_path: Path, prefix: list[str], uid: int | None) -> Server:
+def _start(data_path: Path, configuration: Mapping[str, str]) -> None:
+    cluster, log = data_path / "postgres", data_path / "postgres.log"
+    prefix, uid = _unprivileged(data_path)
+    if not cluster.exists():
+        _create_cluster(data_path, prefix, uid)
+    server = _read_server(data_path)
+    if not _is_free(server.port):
+        server = replace(server, port=_free_port())
+        _write_server(data_path, server)
+    _clear_away_the_dead(cluster)
+    lines = {**CONFIGURATION, **configuration, "port": str(server.port)}
+    (cluster / "postgresql.conf").write_text(
+        "".join(f"{name} = '{value}'\n" for name, value in sorted(lines.items()))
+    )
+    log.touch(mode=0o600)
+    _give(log, uid)
+    _give(cluster, uid)
+    wait = ["-w", "-t", str(START_TIMEOUT)]
+    try:
+        _run(prefix, "pg_ctl", "start", *wait, "-D", str(cluster), "-l", str(log))
+    except EmbeddedPostgresError as error:
+        raise EmbeddedPostgresError(
+            f"the embedded Postgres did not start: {_tail(log)} (see {log})"
+        ) from error
+
+
+def _create_cluster(data_path: Path, prefix: list[str], uid: int | None) -> None:
     """initdb beside the final place: what a kill leaves half done is never taken for a cluster."""
     server = Server(
         port=_free_port(),
@@ -189,7 +225,7 @@ def _create_cluster(data_path: Path, prefix: list[str], uid: int | None) -> Serv
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(mode=0o700)
     _give(partial, uid)
-    with tempfile.NamedTemporaryFile("w", dir=partial.parent, prefix="postgres.") as password:
+    with tempfile.NamedTemporaryFile("w", dir=data_path, prefix="postgres.") as password:
         password.write(server.superuser_password)
         password.flush()
         _give(Path(password.name), uid)
@@ -207,36 +243,6 @@ def _create_cluster(data_path: Path, prefix: list[str], uid: int | None) -> Serv
         )
     _write_server(data_path, server)
     partial.rename(data_path / "postgres")
-    return server
-
-
-def _start(
-    data_path: Path,
-    server: Server,
-    prefix: list[str],
-    uid: int | None,
-    configuration: Mapping[str, str],
-) -> Server:
-    cluster, log = data_path / "postgres", data_path / "postgres.log"
-    log.touch(mode=0o600)
-    for path in (cluster, log):
-        if uid is not None and path.stat().st_uid != uid:
-            _give(path, uid)
-    if not _is_free(server.port):
-        server = Server(_free_port(), server.superuser_password, server.owner_password)
-        _write_server(data_path, server)
-    lines = {**CONFIGURATION, **configuration, "port": str(server.port)}
-    (cluster / "postgresql.conf").write_text(
-        "".join(f"{name} = '{value}'\n" for name, value in sorted(lines.items()))
-    )
-    wait = ["-w", "-t", str(START_TIMEOUT)]
-    try:
-        _run(prefix, "pg_ctl", "start", *wait, "-D", str(cluster), "-l", str(log))
-    except EmbeddedPostgresError as error:
-        raise EmbeddedPostgresError(
-            f"the embedded Postgres did not start: {_tail(log)} (see {log})"
-        ) from error
-    return server
 
 
 def _stop(data_path: Path) -> None:
@@ -294,10 +300,10 @@ def _postmaster(cluster: Path) -> psutil.Process | None:
 
 
 def _clear_away_the_dead(cluster: Path) -> None:
-    """End the backends that a killed postmaster left, then drop the lock file it left.
+    """End the backends that a killed postmaster left behind, and free its lock file of its pid.
 
-    Postgres itself refuses to start while they hold its shared memory, or while the pid in the lock
-    file belongs to a zombie or, after a reboot, to someone else.
+    That pid may be a zombie or, after a reboot, someone else: Postgres would wait for it for ever.
+    The rest of the file stays: by it Postgres knows whether the shared memory is still in use.
     """
     orphans = []
     for process in psutil.process_iter():
@@ -312,7 +318,10 @@ def _clear_away_the_dead(cluster: Path) -> None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         time.sleep(0.02)
-    (cluster / "postmaster.pid").unlink(missing_ok=True)
+    lock = cluster / "postmaster.pid"
+    if lock.exists():
+        _, _, rest = lock.read_text().partition("\n")
+        lock.write_text(f"{NO_PROCESS}\n{rest}")
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -333,13 +342,10 @@ def _unprivileged(data_path: Path) -> tuple[list[str], int | None]:
     user = next((user for user in pwd.getpwall() if user.pw_name == "nobody"), None) or next(
         user for user in pwd.getpwall() if user.pw_uid > 0
     )
-    become = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    passing = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    ways = (
-        (["unshare", "--user", f"--map-user={user.pw_uid}"], 0),
-        (["setpriv", *become, *passing], user.pw_uid),
-        (["setpriv", *become], user.pw_uid),
-    )
+    become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    ways = [(["unshare", "--user", f"--map-user={user.pw_uid}"], 0)]
+    for right in ("+dac_read_search", "+dac_override"):  # containers often have the second alone
+        ways.append(([*become, f"--inh-caps={right}", f"--ambient-caps={right}"], user.pw_uid))
     for prefix, uid in ways:
         if shutil.which(prefix[0]) is None:
             continue
