@@ -1,0 +1,458 @@
+"""Batches: the set of connections that one run works on, in `control.sync_batches`.
+
+A batch outlives its run: run again, it goes on with what is not done yet. Who is due and what was
+asked for (`control.sync_queue`) become batches here; one connection's trouble is its own outcome.
+"""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from sqlalchemy import Connection as Session
+from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.ingest.sync import StreamResult, sync
+from integration_pipelines.core.provider import Client, Provider
+from integration_pipelines.core.redaction import redact
+from integration_pipelines.core.tables import (
+    integration_health,
+    sync_batches,
+    sync_cursors,
+    sync_logs,
+    sync_queue,
+)
+
+FULL_PASS_EVERY = timedelta(hours=20)
+"""Less than a day, so that a nightly pass that came late does not shift the next one."""
+
+FORGET_AFTER = timedelta(hours=1)
+"""Rows of a batch that are done: `sync_logs` keeps the history."""
+
+LONGEST_ERROR = 500
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One connection to sync. ``streams`` None: all of them."""
+
+    connection: Connection
+    streams: tuple[str, ...] | None = None
+    full: bool = False
+
+
+class Candidate(NamedTuple):
+    """A connection that may be synced, and what bears on whether to do so now.
+
+    ``full_pass_at``: when the stream read whole the longest ago was; None before the first load.
+    """
+
+    connection: Connection
+    in_batch: bool
+    breaker_open_until: datetime | None
+    synced_at: datetime | None
+    full_pass_at: datetime | None
+
+
+class OpenBatch(NamedTuple):
+    """A batch with connections that are not done."""
+
+    batch_id: UUID
+    created_at: datetime
+
+
+# Who is due.
+
+
+def due_connections(session: Session, *, full: bool = False) -> list[Connection]:
+    """Connections to sync now, those that waited longest first; ``full``: to read whole again."""
+    now = session.scalars(select(func.now())).one()
+    return choose_due(_candidates(session), full=full, now=now)
+
+
+def choose_due(candidates: Iterable[Candidate], *, full: bool, now: datetime) -> list[Connection]:
+    """Of candidates those not already in a batch nor behind an open breaker; ``full``: and whose
+    last full pass is long enough ago (before the first load, every sync is one)."""
+    due = [
+        candidate
+        for candidate in candidates
+        if not candidate.in_batch
+        and (candidate.breaker_open_until is None or candidate.breaker_open_until <= now)
+        and (not full or _pass_is_due(candidate.full_pass_at, now))
+    ]
+    due.sort(key=lambda candidate: (candidate.synced_at is not None, candidate.synced_at))
+    return [candidate.connection for candidate in due]
+
+
+def _pass_is_due(last: datetime | None, now: datetime) -> bool:
+    return last is not None and last <= now - FULL_PASS_EVERY
+
+
+def _candidates(session: Session) -> list[Candidate]:
+    in_batch: set[UUID] = set(
+        session.scalars(
+            select(sync_batches.c.connection_id).where(sync_batches.c.done_at.is_(None))
+        )
+    )
+    health = integration_health.c
+    blocked = {
+        (row.venue_id, row.provider): row.open_until
+        for row in session.execute(
+            select(health.venue_id, health.provider, health.open_until).where(
+                health.open_until.is_not(None)
+            )
+        )
+    }
+    cursors = {
+        row.connection_id: row
+        for row in session.execute(
+            select(
+                sync_cursors.c.connection_id,
+                func.max(sync_cursors.c.updated_at).label("synced_at"),
+                func.min(sync_cursors.c.full_pass_at).label("full_pass_at"),
+            ).group_by(sync_cursors.c.connection_id)
+        )
+    }
+    return [
+        Candidate(
+            connection,
+            in_batch=connection.connection_id in in_batch,
+            breaker_open_until=blocked.get((connection.venue_id, connection.provider)),
+            synced_at=cursor.synced_at if cursor else None,
+            full_pass_at=cursor.full_pass_at if cursor else None,
+        )
+        for connection in open_connections(session, due=True)
+        for cursor in [cursors.get(connection.connection_id)]
+    ]
+
+
+# Batches and their life.
+
+
+def create_batch(
+    session: Session,
+    *,
+    connections: Iterable[Connection],
+    full: bool = False,
+    streams: Collection[str] | None = None,
+) -> UUID:
+    """A batch of ``connections``, to be run by its id; committed by the caller."""
+    chosen = None if streams is None else tuple(streams)
+    return _create(session, [BatchItem(connection, chosen, full) for connection in connections])
+
+
+def claim_requests(session: Session, *, limit: int) -> UUID | None:
+    """Make a batch of what waits in `control.sync_queue`, the most urgent first; None if nothing
+    does. Several may claim at once. A request that cannot be met is closed and says why."""
+    rows = session.execute(
+        select(sync_queue)
+        .where(sync_queue.c.done_at.is_(None), sync_queue.c.batch_id.is_(None))
+        .order_by(sync_queue.c.priority.desc(), sync_queue.c.requested_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    held = {
+        (connection.venue_id, connection.provider): connection
+        for connection in open_connections(session, venue_ids={row.venue_id for row in rows})
+    }
+    asked: dict[UUID, BatchItem] = {}
+    claimed: list[UUID] = []
+    for row in rows:
+        connection = held.get((row.venue_id, row.provider))
+        if connection is None or not connection.is_due:
+            _close_request(session, row.request_id, _why_not(connection))
+            continue
+        claimed.append(row.request_id)
+        item = BatchItem(connection, row.streams and tuple(row.streams), row.full_pass)
+        known = asked.get(connection.connection_id)
+        asked[connection.connection_id] = _joined(known, item) if known else item
+    if not asked:
+        return None
+    batch_id = _create(session, asked.values())
+    session.execute(
+        update(sync_queue)
+        .where(sync_queue.c.request_id.in_(claimed))
+        .values(batch_id=batch_id, claimed_at=func.now())
+    )
+    return batch_id
+
+
+def open_batches(session: Session) -> list[OpenBatch]:
+    """Batches that are not done, oldest first."""
+    created_at = func.min(sync_batches.c.created_at)
+    return [
+        OpenBatch(row.batch_id, row.created_at)
+        for row in session.execute(
+            select(sync_batches.c.batch_id, created_at.label("created_at"))
+            .where(sync_batches.c.done_at.is_(None))
+            .group_by(sync_batches.c.batch_id)
+            .order_by(created_at)
+        )
+    ]
+
+
+def abandon(session: Session, batch_ids: Collection[UUID]) -> None:
+    """Close batches that no run works on any more: their connections are free to be due again."""
+    for table in (sync_batches, sync_queue):
+        session.execute(
+            update(table)
+            .where(table.c.batch_id.in_(batch_ids), table.c.done_at.is_(None))
+            .values(done_at=func.now(), outcome="abandoned")
+        )
+
+
+def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]) -> list[str]:
+    """Venues whose rows the runs changed, and those that the batch was to read whole: a nightly
+    rebuild also takes in a venue's changed settings, and whatever was missed."""
+    changed = select(sync_logs.c.venue_id).where(
+        sync_logs.c.run_id.in_(run_ids),
+        sync_logs.c.inserted + sync_logs.c.updated + sync_logs.c.deleted > 0,
+    )
+    read_whole = select(sync_batches.c.venue_id).where(
+        sync_batches.c.batch_id == batch_id, sync_batches.c.full_pass
+    )
+    return sorted(session.scalars(changed.union(read_whole)))
+
+
+def _create(session: Session, items: Iterable[BatchItem]) -> UUID:
+    batch_id = uuid4()
+    session.execute(delete(sync_batches).where(sync_batches.c.done_at < func.now() - FORGET_AFTER))
+    session.execute(
+        insert(sync_batches),
+        [
+            {
+                "venue_id": item.connection.venue_id,
+                "batch_id": batch_id,
+                "connection_id": item.connection.connection_id,
+                "streams": item.streams,
+                "full_pass": item.full,
+            }
+            for item in items
+        ],
+    )
+    return batch_id
+
+
+def _joined(one: BatchItem, other: BatchItem) -> BatchItem:
+    """One item that does what both ask for."""
+    streams = None
+    if one.streams is not None and other.streams is not None:
+        streams = tuple(dict.fromkeys(one.streams + other.streams))
+    return BatchItem(one.connection, streams, one.full or other.full)
+
+
+def _why_not(connection: Connection | None) -> str:
+    if connection is None:
+        return "not connected"
+    return connection.status if connection.status != "active" else "paused"
+
+
+def _close_request(session: Session, request_id: UUID, outcome: str) -> None:
+    session.execute(
+        update(sync_queue)
+        .where(sync_queue.c.request_id == request_id)
+        .values(done_at=func.now(), outcome=outcome)
+    )
+
+
+# Running.
+
+SyncOne = Callable[[BatchItem], list[StreamResult]]
+
+
+def run_batch(
+    engine: Engine, *, batch_id: UUID, sync_one: SyncOne, concurrency: int
+) -> Iterator[list[StreamResult]]:
+    """Sync what is not done of a batch and note each outcome; yields each connection's results."""
+    for item, results in sync_all(
+        _take_up(engine, batch_id), sync_one=sync_one, concurrency=concurrency
+    ):
+        _finish(engine, batch_id, item, _outcome(results))
+        yield results
+
+
+def sync_all(
+    items: Sequence[BatchItem], *, sync_one: SyncOne, concurrency: int
+) -> Iterator[tuple[BatchItem, list[StreamResult]]]:
+    """Sync ``items``, at most ``concurrency`` at a time; yields each when it is done.
+
+    Who stops listening waits for nobody: no further sync begins, and those under way end with the
+    process, which they survive at any instant.
+    """
+    todo: queue.SimpleQueue[BatchItem] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[BatchItem, list[StreamResult] | BaseException]]
+    done = queue.SimpleQueue()
+    stopped = threading.Event()
+    for item in items:
+        todo.put(item)
+
+    def work() -> None:
+        with suppress(queue.Empty):
+            while not stopped.is_set():
+                item = todo.get_nowait()
+                try:
+                    done.put((item, sync_one(item)))
+                except BaseException as error:
+                    done.put((item, error))
+
+    for _ in range(min(concurrency, len(items))):
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(work,), daemon=True).start()
+    try:
+        for _ in items:
+            item, results = done.get()
+            if isinstance(results, BaseException):
+                raise results
+            yield item, results
+    finally:
+        stopped.set()
+
+
+def sync_item(
+    engine: Engine,
+    item: BatchItem,
+    *,
+    provider: Provider,
+    open_client: Callable[[Connection], Client],
+    run_id: str | None = None,
+    allow_deletes: bool = False,
+) -> list[StreamResult]:
+    """Open the client of one connection and sync it. Whatever goes wrong, with its credentials or
+    by a bug of ours, is an outcome of this connection alone, noted in `control.sync_logs`."""
+    try:
+        return sync(
+            engine,
+            provider=provider,
+            connection=item.connection,
+            client=open_client(item.connection),
+            streams=item.streams,
+            full=item.full,
+            run_id=run_id,
+            allow_deletes=allow_deletes,
+        )
+    except Exception as error:
+        if not isinstance(error, IntegrationError):
+            log.exception("unexpected", venue_id=item.connection.venue_id, provider=provider.name)
+        results = _failed(item, provider, error)
+        with suppress(SQLAlchemyError):
+            _log_failure(engine, item.connection, results, run_id)
+        return results
+
+
+def _failed(item: BatchItem, provider: Provider, error: Exception) -> list[StreamResult]:
+    if isinstance(error, IntegrationError):
+        kind, message = error.kind, str(error)
+    else:
+        kind, message = "unexpected", f"{type(error).__name__}: {error}"
+    return [
+        StreamResult(
+            venue_id=item.connection.venue_id,
+            provider=provider.name,
+            stream=stream,
+            outcome="failed",
+            mode="full" if item.full else "incremental",
+            error_kind=kind,
+            error=redact(message)[:LONGEST_ERROR],
+        )
+        for stream in item.streams or provider.stream_names
+    ]
+
+
+def _log_failure(
+    engine: Engine, connection: Connection, results: Sequence[StreamResult], run_id: str | None
+) -> None:
+    sync_id = uuid4()
+    with engine.begin() as session:
+        venue_scope(session, connection.venue_id)
+        session.execute(
+            insert(sync_logs).values(
+                venue_id=connection.venue_id,
+                connection_id=connection.connection_id,
+                account_id=connection.account_id,
+                sync_id=sync_id,
+                run_id=run_id,
+                finished_at=func.now(),
+            ),
+            [
+                {
+                    "provider": result.provider,
+                    "stream": result.stream,
+                    "mode": result.mode,
+                    "outcome": result.outcome,
+                    "error_kind": result.error_kind,
+                    "error": result.error,
+                }
+                for result in results
+            ],
+        )
+
+
+def _outcome(results: Sequence[StreamResult]) -> str:
+    """The worst of a connection's streams."""
+    outcomes = {result.outcome for result in results}
+    return next((outcome for outcome in ("failed", "skipped") if outcome in outcomes), "succeeded")
+
+
+_persistently = retry(
+    retry=retry_if_exception_type((OperationalError, psycopg.OperationalError)),
+    wait=wait_random_exponential(multiplier=0.5, max=10),
+    stop=stop_after_attempt(8),
+    reraise=True,
+)
+
+
+@_persistently
+def _take_up(engine: Engine, batch_id: UUID) -> list[BatchItem]:
+    """What is not done of a batch; a connection that may no longer be synced is closed."""
+    with engine.begin() as session:
+        rows = session.execute(
+            select(sync_batches).where(
+                sync_batches.c.batch_id == batch_id, sync_batches.c.done_at.is_(None)
+            )
+        ).all()
+        due = {
+            connection.connection_id: connection
+            for connection in open_connections(
+                session, venue_ids={row.venue_id for row in rows}, due=True
+            )
+        }
+        gone = [row.connection_id for row in rows if row.connection_id not in due]
+        session.execute(
+            update(sync_batches)
+            .where(sync_batches.c.batch_id == batch_id, sync_batches.c.connection_id.in_(gone))
+            .values(done_at=func.now(), outcome="skipped")
+        )
+    return [
+        BatchItem(due[row.connection_id], row.streams and tuple(row.streams), row.full_pass)
+        for row in rows
+        if row.connection_id in due
+    ]
+
+
+@_persistently
+def _finish(engine: Engine, batch_id: UUID, item: BatchItem, outcome: str) -> None:
+    of_item = {"venue_id": item.connection.venue_id, "batch_id": batch_id}
+    with engine.begin() as session:
+        for table, which in (
+            (sync_batches, {"connection_id": item.connection.connection_id}),
+            (sync_queue, {"provider": item.connection.provider}),
+        ):
+            session.execute(
+                update(table)
+                .filter_by(**of_item, **which)
+                .values(done_at=func.now(), outcome=outcome)
+            )
