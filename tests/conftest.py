@@ -7,9 +7,10 @@ With REQUIRE_ALL=1 a skipped test is a failed one.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -22,7 +23,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from integration_pipelines.core import database
 from integration_pipelines.core.embedded_postgres import DATABASE, HOST, OWNER, embedded_postgres
 from integration_pipelines.core.settings import OUR_PREFIXES, AppEnv, Settings
-from integration_pipelines.core.tables import connections, integrations, venues
+from integration_pipelines.core.tables import connections, integrations
+from integration_pipelines.core.venues import add_venue
 from integration_pipelines.providers import PROVIDERS
 
 GIVEN_DATABASE_URL = os.environ.get("DATABASE_URL")
@@ -30,6 +32,7 @@ REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 
 FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 Venue = Callable[..., str]
 Connect = Callable[..., UUID]
 
@@ -43,20 +46,20 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    report = yield
-    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
-        report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and REQUIRE_ALL=1: {report.longrepr[2]}"
-    return report
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _refuse_to_skip((yield))
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector):
-    report = yield
-    if REQUIRE_ALL and report.skipped:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _refuse_to_skip((yield))
+
+
+def _refuse_to_skip(report: Report) -> Report:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"{collector.nodeid} was skipped, and REQUIRE_ALL=1: {report.longrepr[2]}"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"{report.nodeid} was skipped, and REQUIRE_ALL=1: {reason}"
     return report
 
 
@@ -129,14 +132,10 @@ def pipeline_engine(settings: Settings) -> Iterator[Engine]:
 
 @pytest.fixture
 def venue(owner_engine: Engine) -> Venue:
-    """``venue(slug, timezone=..., currency=..., ...) -> venue_id``: adds a venue."""
+    """``venue(slug, name=..., timezone=..., currency=..., day_starts_at=...) -> venue_id``."""
 
-    def add(venue_id: str = "moonlight-hall", **columns: object) -> str:
-        with owner_engine.begin() as connection:
-            database.venue_scope(connection, venue_id)
-            row = {"venue_id": venue_id, "name": venue_id.replace("-", " ").title()} | columns
-            connection.execute(insert(venues).values(row))
-        return venue_id
+    def add(venue_id: str = "moonlight-hall", **attributes: str) -> str:
+        return add_venue(owner_engine, venue_id, **attributes).venue_id
 
     return add
 
@@ -160,7 +159,7 @@ def connect(owner_engine: Engine, pipeline_engine: Engine) -> Connect:
                 "account_name": account_id,
             } | columns
             added = insert(connections).values(row).returning(connections.c.connection_id)
-            return connection.scalars(added).one()
+            return UUID(str(connection.scalars(added).one()))
 
     return add
 

@@ -26,7 +26,7 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from sqlalchemy import URL, Connection, Engine, event, make_url, select, text
+from sqlalchemy import URL, Connection, CursorResult, Engine, event, make_url, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.schema import CreateTable
@@ -176,21 +176,38 @@ def set_password(connection: Connection, role: str, password: str) -> None:
 
     Sent as a verifier, so that no statement or log ever holds the password itself.
     """
-    administers = text("SELECT pg_has_role(current_user, :role, 'MEMBER WITH ADMIN OPTION')")
-    if connection.scalar(administers, {"role": role}):
+    if administers(connection, role):
         pgconn = cast(Any, connection.connection.driver_connection).pgconn
         verifier = pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
-        _execute(connection, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier.decode()))
+        execute(connection, "ALTER ROLE {} PASSWORD {}", role, sql.Literal(verifier.decode()))
+
+
+def administers(connection: Connection, role: str) -> bool:
+    """Whether ``role`` exists and the owner may alter and drop it."""
+    question = text(
+        "SELECT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles WHERE rolname = :role"
+    )
+    return bool(connection.scalar(question, {"role": role}))
+
+
+def execute(
+    connection: Connection, statement: str, *parts: str | sql.Composable
+) -> CursorResult[Any]:
+    """Run a statement whose ``{}`` are names, quoted here, or literals (``sql.Literal``)."""
+    composed = sql.SQL(statement).format(
+        *(sql.Identifier(part) if isinstance(part, str) else part for part in parts)
+    )
+    return connection.exec_driver_sql(composed.as_string().replace("%", "%%"))
 
 
 def _open_database(connection: Connection) -> None:
     """Grants on the database itself, which neither a template nor a dump carries along."""
     database = connection.engine.url.database or ""
-    _execute(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+    execute(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
     for role in (*Role, ANALYST):
-        _execute(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
+        execute(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
     for role in (Role.PIPELINE, Role.DBT):
-        _execute(connection, "GRANT TEMPORARY ON DATABASE {} TO {}", database, role)
+        execute(connection, "GRANT TEMPORARY ON DATABASE {} TO {}", database, role)
 
 
 def _enter_provider(connection: Connection, provider: Provider) -> None:
@@ -202,8 +219,8 @@ def _enter_provider(connection: Connection, provider: Provider) -> None:
         )
     )
     schema = f"raw_{provider.name}"
-    _execute(connection, "CREATE SCHEMA IF NOT EXISTS {}", schema)
-    _execute(connection, "GRANT USAGE ON SCHEMA {} TO pipeline, dbt", schema)
+    execute(connection, "CREATE SCHEMA IF NOT EXISTS {}", schema)
+    execute(connection, "GRANT USAGE ON SCHEMA {} TO pipeline, dbt", schema)
     existing = set(sqlalchemy.inspect(connection).get_table_names(schema))
     for stream in provider.stream_names:
         if stream in existing:
@@ -217,15 +234,7 @@ def _enter_provider(connection: Connection, provider: Provider) -> None:
             " USING (venue_id = current_setting('app.venue_id', true))",
             "CREATE POLICY dbt_reads ON {}.{} FOR SELECT TO dbt USING (true)",
         ):
-            _execute(connection, statement, schema, stream)
-
-
-def _execute(connection: Connection, statement: str, *parts: str | sql.Composable) -> None:
-    """Run a statement that takes no parameters, its names quoted."""
-    composed = sql.SQL(statement).format(
-        *(sql.Identifier(part) if isinstance(part, str) else part for part in parts)
-    )
-    connection.exec_driver_sql(composed.as_string().replace("%", "%%"))
+            execute(connection, statement, schema, stream)
 
 
 def _engine(settings: Settings, url: URL, *, application_name: str, **pool: Any) -> Engine:

@@ -301,8 +301,10 @@ def test_an_engine_brings_a_killed_server_back(data_path: Path) -> None:
     with serving(data_path):
         engine = owner_engine(settings)
         with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+            backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         kill_postmaster(data_path)
+        while psutil.pid_exists(backend):
+            time.sleep(0.01)
         with engine.connect() as connection:
             assert connection.execute(text("SELECT 1")).scalar_one() == 1
         engine.dispose()
