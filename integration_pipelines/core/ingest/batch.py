@@ -8,7 +8,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy import Connection as Session
-from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -69,10 +69,11 @@ class Candidate(NamedTuple):
 
 
 class OpenBatch(NamedTuple):
-    """A batch with connections that are not done."""
+    """A batch with connections that are not done; ``under_way``: a living process works on it."""
 
     batch_id: UUID
     created_at: datetime
+    under_way: bool
 
 
 # Who is due.
@@ -194,14 +195,21 @@ def claim_requests(session: Session, *, limit: int) -> UUID | None:
 def open_batches(session: Session) -> list[OpenBatch]:
     """Batches that are not done, oldest first."""
     created_at = func.min(sync_batches.c.created_at)
+    rows = session.execute(
+        select(sync_batches.c.batch_id, created_at.label("created_at"))
+        .where(sync_batches.c.done_at.is_(None))
+        .group_by(sync_batches.c.batch_id)
+        .order_by(created_at)
+    ).all()
     return [
-        OpenBatch(row.batch_id, row.created_at)
-        for row in session.execute(
-            select(sync_batches.c.batch_id, created_at.label("created_at"))
-            .where(sync_batches.c.done_at.is_(None))
-            .group_by(sync_batches.c.batch_id)
-            .order_by(created_at)
+        OpenBatch(
+            row.batch_id,
+            row.created_at,
+            under_way=not session.scalar(
+                select(func.pg_try_advisory_xact_lock(_lock_key(row.batch_id)))
+            ),
         )
+        for row in rows
     ]
 
 
@@ -277,12 +285,15 @@ SyncOne = Callable[[BatchItem], list[StreamResult]]
 def run_batch(
     engine: Engine, *, batch_id: UUID, sync_one: SyncOne, concurrency: int
 ) -> Iterator[list[StreamResult]]:
-    """Sync what is not done of a batch and note each outcome; yields each connection's results."""
-    for item, results in sync_all(
-        _take_up(engine, batch_id), sync_one=sync_one, concurrency=concurrency
-    ):
-        _finish(engine, batch_id, item, _outcome(results))
-        yield results
+    """Sync what is not done of a batch and note each outcome; yields each connection's results.
+
+    Nothing to do where another process has the batch in hand.
+    """
+    with _in_hand(engine, batch_id) as mine:
+        items = _take_up(engine, batch_id) if mine else []
+        for item, results in sync_all(items, sync_one=sync_one, concurrency=concurrency):
+            _finish(engine, batch_id, item, _outcome(results))
+            yield results
 
 
 def sync_all(
@@ -405,6 +416,23 @@ def _outcome(results: Sequence[StreamResult]) -> str:
     """The worst of a connection's streams."""
     outcomes = {result.outcome for result in results}
     return next((outcome for outcome in ("failed", "skipped") if outcome in outcomes), "succeeded")
+
+
+def _lock_key(batch_id: UUID) -> ColumnElement[int]:
+    return func.hashtextextended(str(batch_id), 0)
+
+
+@contextmanager
+def _in_hand(engine: Engine, batch_id: UUID) -> Iterator[bool]:
+    """Hold the batch's lock, which goes with this process: whoever sees it free knows that nobody
+    works on the batch. False where another holds it."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        mine = bool(session.scalar(select(func.pg_try_advisory_lock(_lock_key(batch_id)))))
+        try:
+            yield mine
+        finally:
+            # Closes the session rather than give it back to the pool: the lock ends with it.
+            session.invalidate()
 
 
 _persistently = retry(

@@ -203,6 +203,30 @@ def test_a_batch_run_again_goes_on_with_what_is_not_done(
     assert set(synced) == set(halls)
 
 
+def test_a_batch_is_under_way_while_someone_works_on_it_and_no_second_one_may(
+    pipeline_engine: Engine, halls: list[str]
+) -> None:
+    batch_id = batch_of(pipeline_engine)
+
+    def run() -> Any:
+        return run_batch(
+            pipeline_engine, batch_id=batch_id, sync_one=lambda item: [result(item)], concurrency=1
+        )
+
+    def under_way() -> list[bool]:
+        with pipeline_engine.begin() as session:
+            return [each.under_way for each in open_batches(session)]
+
+    assert under_way() == [False]
+    first = run()
+    next(first)
+    assert under_way() == [True]
+    assert list(run()) == []
+    first.close()
+    assert under_way() == [False]
+    assert len(list(run())) == 2
+
+
 def test_a_connection_that_was_disconnected_meanwhile_is_skipped(
     pipeline_engine: Engine, halls: list[str]
 ) -> None:
