@@ -1,0 +1,175 @@
+"""A build touches the venues of its set alone, and what it leaves stays closed to other venues."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from integration_pipelines.core import database
+from integration_pipelines.core.venues import add_venue, remove_venue
+from tests.dbt_mappings.conftest import Warehouse, not_passed
+
+VENUES = ("first-bar", "second-bar", "third-bar")
+TABLES = ("analytics.customers", "analytics.payments", "analytics.refunds", "marts.daily_revenue")
+
+
+@pytest.fixture(scope="module")
+def built(warehouse: Warehouse) -> Warehouse:
+    for venue_id in VENUES:
+        add_venue(warehouse.owner, venue_id)
+        land_day(warehouse, venue_id)
+    assert not_passed(warehouse.build()) == {}
+    return warehouse
+
+
+def land_day(warehouse: Warehouse, venue_id: str, name: str = "1") -> None:
+    warehouse.land(venue_id, "customers", {"id": f"cus_{name}", "created": 1735732800})
+    charge: dict[str, Any] = {
+        "id": f"ch_{name}",
+        "created": 1735732800,
+        "currency": "usd",
+        "amount": 1000,
+        "amount_captured": 1000,
+        "captured": True,
+        "status": "succeeded",
+        "customer": f"cus_{name}",
+    }
+    warehouse.land(venue_id, "charges", charge)
+    refund = {
+        "id": f"re_{name}",
+        "charge": charge["id"],
+        "created": 1735732800,
+        "currency": "usd",
+        "amount": 100,
+        "status": "succeeded",
+    }
+    warehouse.land(venue_id, "refunds", refund)
+
+
+def versions(warehouse: Warehouse, table: str) -> dict[str, set[tuple[str, str]]]:
+    """The place and the writing transaction of each row, by venue: new where a row was written."""
+    found: dict[str, set[tuple[str, str]]] = {venue_id: set() for venue_id in VENUES}
+    for row in warehouse.rows(f"SELECT venue_id, ctid::text, xmin::text FROM {table}"):
+        found[row["venue_id"]].add((row["ctid"], row["xmin"]))
+    return found
+
+
+def count(warehouse: Warehouse, table: str, venue_id: str) -> int:
+    query = f"SELECT count(*) AS rows FROM {table} WHERE venue_id = :venue_id"
+    return int(warehouse.row(query, venue_id=venue_id)["rows"])
+
+
+def test_a_build_of_one_venue_writes_its_rows_alone(built: Warehouse) -> None:
+    before = {table: versions(built, table) for table in TABLES}
+    land_day(built, "first-bar", "2")
+    land_day(built, "second-bar", "2")
+    assert not_passed(built.build("first-bar")) == {}
+    for table in TABLES:
+        after = versions(built, table)
+        assert after["second-bar"] == before[table]["second-bar"]
+        assert after["third-bar"] == before[table]["third-bar"]
+        assert not after["first-bar"] & before[table]["first-bar"]
+    assert count(built, "analytics.payments", "first-bar") == 2
+    assert count(built, "analytics.payments", "second-bar") == 1
+
+
+def test_an_empty_set_builds_every_venue_and_rows_gone_from_raw_are_gone(built: Warehouse) -> None:
+    for stream in ("customers", "charges", "refunds"):
+        built.remove("third-bar", stream)
+    assert not_passed(built.build()) == {}
+    for table in TABLES:
+        assert count(built, table, "third-bar") == 0
+    assert count(built, "analytics.payments", "second-bar") == 2
+
+
+def test_a_venue_of_the_set_without_raw_rows_ends_with_none(built: Warehouse) -> None:
+    land_day(built, "third-bar")
+    built.build("third-bar")
+    assert count(built, "marts.daily_revenue", "third-bar") == 1
+    for stream in ("customers", "charges", "refunds"):
+        built.remove("third-bar", stream)
+    assert not_passed(built.build("third-bar")) == {}
+    for table in TABLES:
+        assert count(built, table, "third-bar") == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--full-refresh",)], ids=["first build", "full refresh"])
+def test_an_analyst_sees_their_own_venue_and_nothing_upstream(
+    built: Warehouse, options: tuple[str, ...]
+) -> None:
+    if options:
+        built.build("first-bar", options=options)
+    everyone = {row["venue_id"] for row in built.rows("SELECT venue_id FROM analytics.payments")}
+    assert everyone >= {"first-bar", "second-bar"}
+    for role, visible in [
+        (database.analyst_role("first-bar"), {"first-bar"}),
+        (database.analyst_role("third-bar"), set()),
+        (database.Role.ANALYST_ALL, everyone),
+    ]:
+        engine = database.create_engine(built.settings, role)
+        for table in TABLES:
+            with engine.connect() as connection:
+                found = set(connection.scalars(text(f"SELECT DISTINCT venue_id FROM {table}")))
+            assert found == visible
+        for closed in ("staging.stg_stripe__charges", "raw_stripe.charges", "control.venues"):
+            with engine.connect() as connection, pytest.raises(ProgrammingError, match="denied"):
+                connection.execute(text(f"SELECT 1 FROM {closed}"))
+        with engine.connect() as connection, pytest.raises(ProgrammingError, match="denied"):
+            connection.execute(text("DELETE FROM analytics.payments"))
+        engine.dispose()
+
+
+def test_every_table_is_closed_and_every_view_reads_as_its_reader(built: Warehouse) -> None:
+    tables = built.rows(
+        """
+        SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS is_closed
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('analytics', 'marts') AND c.relkind = 'r'
+        """
+    )
+    assert len(tables) == 11
+    assert all(table["is_closed"] for table in tables)
+    views = built.rows(
+        """
+        SELECT c.relname, 'security_invoker=true' = ANY(c.reloptions) AS reads_as_its_reader
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('staging', 'analytics', 'marts') AND c.relkind = 'v'
+        """
+    )
+    assert len(views) == 19
+    assert all(view["reads_as_its_reader"] for view in views)
+
+
+def test_a_table_that_is_new_is_built_for_every_venue(built: Warehouse) -> None:
+    with built.dbt.begin() as connection:
+        connection.execute(text("DROP TABLE analytics.customers"))
+    built.build("first-bar", options=("--select", "customers"))
+    assert count(built, "analytics.customers", "second-bar") == 2
+
+
+def test_an_unreadable_row_of_one_venue_stops_no_other(built: Warehouse) -> None:
+    land_day(built, "third-bar")
+    odd: dict[str, Any] = {
+        "id": "ch_odd",
+        "captured": "true",
+        "status": "succeeded",
+        "amount_captured": "ten",
+        "created": [],
+        "currency": {},
+        "customer": 5,
+        "payment_method_details": "card",
+    }
+    built.land("third-bar", "charges", odd)
+    land_day(built, "second-bar", "3")
+    outcomes = built.build("second-bar", "third-bar")
+    assert {"payments_are_complete", "daily_revenue_is_complete"} <= not_passed(outcomes).keys()
+    assert outcomes["daily_revenue"] == "success"
+    assert count(built, "analytics.payments", "second-bar") == 3
+    assert count(built, "analytics.payments", "third-bar") == 2
+
+
+def test_a_removed_venue_leaves_no_row(built: Warehouse) -> None:
+    remove_venue(built.owner, "second-bar")
+    for table in TABLES:
+        assert count(built, table, "second-bar") == 0
