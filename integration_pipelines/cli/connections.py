@@ -1,0 +1,137 @@
+"""`integrations connect` and `integrations disconnect`."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Engine, select
+
+from integration_pipelines.cli.application import Application
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import ConfigurationError
+from integration_pipelines.core.tables import venues
+
+if TYPE_CHECKING:
+    from integration_pipelines.core.provider import Provider
+
+venue_option = click.option("--venue", "venue_id", metavar="SLUG", required=True)
+
+
+@click.command()
+@click.argument("provider")
+@venue_option
+@click.pass_obj
+def connect(application: Application, provider: str, venue_id: str) -> None:
+    """Connect a venue's account at PROVIDER.
+
+    Reads the credentials as JSON from standard input: {"api_key": …}, or what the provider's OAuth
+    gave, {"access_token": …, "refresh_token": …, …}. They are tried first; what works is stored,
+    sealed. To give an account new credentials, connect it again.
+    """
+    from integration_pipelines.core.credentials import Vault, save_connection
+    from integration_pipelines.core.ingest import unconnected_client
+
+    asked = find_provider(provider)
+    credentials = read_credentials(asked)
+    settings = application.settings
+    with application.engine() as engine:
+        require_venue(engine, venue_id)
+        account = unconnected_client(settings, engine, asked, credentials, venue_id).identify()
+        kind = "live" if account.livemode else "sandbox"
+        facts = ", ".join(filter(None, (account.currency, account.country, kind)))
+        click.echo(f"{asked.title} account {account.account_id}: {account.name} ({facts})")
+        with engine.begin() as session:
+            venue_scope(session, venue_id)
+            save_connection(
+                session,
+                Vault(settings),
+                venue_id=venue_id,
+                provider=asked.name,
+                account=account,
+                credentials=credentials,
+            )
+    click.echo(
+        f"connected to {venue_id}; next: integrations sync --venue {venue_id} "
+        f"--provider {asked.name}"
+    )
+
+
+@click.command()
+@click.argument("provider")
+@venue_option
+@click.pass_obj
+def disconnect(application: Application, provider: str, venue_id: str) -> None:
+    """Disconnect a venue's account at PROVIDER: its credentials are destroyed, its data stays."""
+    from integration_pipelines.core.credentials import disconnect, open_connections
+
+    asked = find_provider(provider)
+    with application.engine() as engine:
+        require_venue(engine, venue_id)
+        with engine.begin() as session:
+            venue_scope(session, venue_id)
+            found = open_connections(session, venue_ids=[venue_id], providers=[asked.name])
+            if not found:
+                raise ConfigurationError(
+                    f"{venue_id} has no {asked.name} account connected: see `integrations status`"
+                )
+            for connection in found:
+                disconnect(session, connection)
+                click.echo(
+                    f"{asked.title} account {connection.account_id} ({connection.account_name}) "
+                    f"is disconnected from {venue_id}; its data stays"
+                )
+
+
+def find_provider(name: str) -> "Provider":
+    """The provider of that name. Raises ConfigurationError."""
+    from integration_pipelines.providers import PROVIDERS
+
+    if name not in PROVIDERS:
+        raise ConfigurationError(f"there is no provider {name}: choose of {', '.join(PROVIDERS)}")
+    return PROVIDERS[name]
+
+
+def require_venue(engine: Engine, *venue_ids: str) -> None:
+    """Raise ConfigurationError if one of these venues does not exist."""
+    with engine.connect() as session:
+        known: set[str] = set(
+            session.scalars(select(venues.c.venue_id).where(venues.c.venue_id.in_(venue_ids)))
+        )
+    missing = [venue_id for venue_id in venue_ids if venue_id not in known]
+    if missing:
+        raise ConfigurationError(
+            f"there is no venue {', '.join(missing)}: see `integrations venues list`, or "
+            f"`integrations venues add {missing[0]}`"
+        )
+
+
+def read_credentials(provider: "Provider") -> BaseModel:
+    """The JSON on standard input as the provider's credentials.
+
+    Raises ConfigurationError, which names fields and never quotes a value.
+    """
+    fields = ", ".join(provider.credentials.model_fields)
+    if sys.stdin.isatty():
+        click.echo(f"credentials as JSON ({fields}), then Ctrl-D:", err=True)
+    try:
+        given: Any = json.load(sys.stdin)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        given = None
+    if not isinstance(given, dict):
+        raise ConfigurationError(
+            f"standard input is not a JSON object: give {provider.name}'s credentials, "
+            f'such as {{"{next(iter(provider.credentials.model_fields))}": "…"}}'
+        )
+    try:
+        return provider.credentials.model_validate(given)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_input=False, include_url=False, include_context=False):
+            name = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{name}: {message}" if name else message)
+        raise ConfigurationError(
+            f"{provider.name}'s credentials are not usable: {'; '.join(problems)}"
+        ) from None
