@@ -38,7 +38,13 @@ class Head(Struct):
 
     id: str
     created: int | None = None
+    date: int | None = None
     deleted: bool = False
+
+    @property
+    def at(self) -> int | None:
+        """The time that `created` filters go by, in epoch seconds; invoice items call it `date`."""
+        return self.created if self.created is not None else self.date
 
 
 class _Error(Struct):

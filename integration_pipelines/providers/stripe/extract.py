@@ -158,7 +158,7 @@ class _Pass:
         self.open_since = _open_since(self.stream, listed, self.open_since)
         heads = listed.heads
         following: list[_Window] = []
-        if self.filters and not all(window.holds(head.created) for head in heads):
+        if self.filters and not all(window.holds(head.at) for head in heads):
             following = list(self.restart(filters=False))
         elif not listed.has_more:
             self.windows.remove(window)
@@ -169,7 +169,7 @@ class _Pass:
                     f"{window.after} brings nothing new and says there is more"
                 )
             window.read.add(heads[-1].id)
-            window.after, window.last = heads[-1].id, heads[-1].created
+            window.after, window.last = heads[-1].id, heads[-1].at
             following = [window]
             if idle > 0 and (rest := self._split(window, listed)):
                 self.windows.append(rest)
@@ -192,7 +192,7 @@ class _Pass:
 
         Only where the list is in order, newest first, so that time says where a page lies.
         """
-        times = [head.created or 0 for head in listed.heads]
+        times = [head.at or 0 for head in listed.heads]
         if not self.filters or window.last is None or times != sorted(times, reverse=True):
             return None
         border = window.last - PAGES_KEPT * max(1, times[0] - times[-1])
@@ -409,10 +409,8 @@ def _follow_one(
     observed_at = reader.transport.clock.now()
     listed_since: int | None = None
     if stream.reread is not None:
-        listed_since = max(
-            min(follow.since, follow.state["open_since"] or follow.since),
-            now - stream.reread.days * DAY,
-        )
+        earliest = follow.state["open_since"] or follow.since
+        listed_since = min(follow.since, max(earliest, now - stream.reread.days * DAY))
     elif follow.lists:
         listed_since = follow.since
     if listed_since is not None:
@@ -480,8 +478,8 @@ def _open_since(stream: StripeStream, listed: Listed, earliest: int | None) -> i
     for head, record in zip(listed.heads, listed.records, strict=True):
         fields = msgspec.json.decode(record.payload, type=dict[str, Raw])
         is_open = _text(fields.get(stream.reread.field)) in stream.reread.values
-        if is_open and head.created is not None:
-            earliest = head.created if earliest is None else min(earliest, head.created)
+        if is_open and head.at is not None:
+            earliest = head.at if earliest is None else min(earliest, head.at)
     return earliest
 
 

@@ -82,7 +82,8 @@ STREAMS = (
         "invoices",
         "/v1/invoices",
         "invoice",
-        "Invoices with all their lines.",
+        "Invoices with all their lines and the payments made on them.",
+        expand=("payments",),
         nested="lines",
     ),
     StripeStream(

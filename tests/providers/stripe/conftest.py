@@ -11,11 +11,14 @@ from sqlalchemy import Engine, text
 from integration_pipelines.core.credentials import Connection, Vault, save_connection
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest import StreamResult, open_client, sync, unconnected_client
+from integration_pipelines.core.provider import Limits
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from integration_pipelines.providers.stripe import StripeCredentials
 
 STRIPE = PROVIDERS["stripe"]
+UNHURRIED = Limits(rate=2_000, concurrency=8)
+"""The stand-in has no pace to keep to, and the tests have no time to lose."""
 
 
 @dataclass
@@ -29,7 +32,9 @@ class ConnectedVenue:
 
     def sync(self, **options: Any) -> dict[str, StreamResult]:
         """A sync of its account: results by stream."""
-        client = open_client(self.settings, self.engine, self.vault, STRIPE, self.connection)
+        client = open_client(
+            self.settings, self.engine, self.vault, STRIPE, self.connection, limits=UNHURRIED
+        )
         results = sync(
             self.engine, provider=STRIPE, connection=self.connection, client=client, **options
         )
