@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from integration_pipelines.core.errors import VaultError
-from integration_pipelines.core.redaction import register_secret
+from integration_pipelines.core.redaction import redact, register_secret
 from integration_pipelines.core.settings import AppEnv, Settings
 
 KEY_BYTES = 32
@@ -375,13 +375,16 @@ def _cure(error: BaseException) -> str:
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError  # type: ignore[import-untyped]
 
     for cause in _causes(error):
+        # The SDK keeps KMS's words and forgets its code; for a forged ciphertext there are none.
+        said = ""
         if isinstance(cause, ClientError):
-            code = cause.response.get("Error", {}).get("Code", "an error")
-            if code == "InvalidCiphertextException":
-                break
+            said = str(cause)
+        elif type(cause).__name__ == "ComAmazonawsKms":
+            said = getattr(cause, "message", None) or ""
+        if said:
             return (
-                f"KMS answered {code}; check that the key is enabled and that this role may use it,"
-                " then try again"
+                f"KMS answered: {redact(said)[:300]}; check that the key is enabled and that this "
+                "role may use it, then try again"
             )
         if isinstance(cause, NoCredentialsError):
             return "no AWS credentials were found; give this process a role that may use KMS_KEY_ID"
