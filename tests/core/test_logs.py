@@ -59,7 +59,7 @@ def test_production_writes_json_with_the_request_id():
 def test_no_way_of_logging_shows_a_secret(lines):
     register_secret('canary with "quotes" and ünïcode')
     log = structlog.get_logger("ours")
-    log.info("event " + CANARY, key=CANARY, nested={"a": [CANARY]}, api_key="canary")
+    log.info("event %s", CANARY, key=CANARY, nested={"a": [CANARY]}, api_key="canary")
     log.info("quoted", text='canary with "quotes" and ünïcode')
     structlog.contextvars.bind_contextvars(bound=CANARY)
     log.info("bound")

@@ -144,6 +144,18 @@ def test_success_of_the_probe_closes_it(make_breaker, health, cool_down_over):
     assert health().last_success_at
 
 
+def test_closing_by_another_process_is_noticed_when_the_cool_down_ends(make_breaker):
+    mine = make_breaker(cool_down=0.2)
+    fail(mine)
+    with pytest.raises(BreakerOpen):
+        mine.check()
+    time.sleep(0.25)
+    other = make_breaker()
+    assert other.check() is True
+    other.succeeded()
+    assert mine.check() is False
+
+
 def test_late_success_of_an_older_request_does_not_close_it(make_breaker, health):
     slow = make_breaker()
     assert slow.check() is False
