@@ -1,5 +1,7 @@
 -- A row is a day on which the mart and the sums of its payments and refunds, taken anew, disagree, or
 -- on which an amount is unknown.
+{{ config(meta={'dagster': {'ref': {'name': 'daily_revenue'}}}) }}
+
 with payments as (
     select
         venue_id,

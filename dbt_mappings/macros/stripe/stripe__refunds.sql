@@ -14,12 +14,9 @@ select
     refund.status,
     refund.status in ('succeeded', 'pending')
     and not coalesce(
-        charge.captured_amount_minor = 0
-        or (
-            refund.balance_transaction_id is null
-            and charge.captured_amount_minor < charge.amount_minor
-            and refund.amount_minor = charge.amount_minor - charge.captured_amount_minor
-        ),
+        refund.balance_transaction_id is null
+        and charge.captured_amount_minor < charge.amount_minor
+        and refund.amount_minor = charge.amount_minor - charge.captured_amount_minor,
         false
     ) as is_effective,
     refund.reason,
