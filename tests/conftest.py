@@ -8,7 +8,7 @@ With REQUIRE_ALL=1 a skipped test is a failed one.
 import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -33,6 +33,7 @@ REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+NewDatabase = Callable[..., AbstractContextManager[Settings]]
 Venue = Callable[..., str]
 Connect = Callable[..., UUID]
 
@@ -90,18 +91,31 @@ def template(server_url: URL, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield name
 
 
-@pytest.fixture
-def empty_settings(server_url: URL, tmp_path: Path) -> Iterator[Settings]:
-    """Settings whose database is new and empty."""
-    with temporary_database(server_url) as name:
-        yield settings_for(server_url, name, tmp_path / "data")
+@pytest.fixture(scope="session")
+def new_database(server_url: URL, template: str) -> NewDatabase:
+    """``new_database(data_dir)``: settings whose database is new, until the block ends."""
+
+    @contextmanager
+    def new(data_dir: Path, *, initialised: bool = True) -> Iterator[Settings]:
+        of = template if initialised else "template0"
+        with temporary_database(server_url, template=of) as name:
+            yield settings_for(server_url, name, data_dir)
+
+    return new
 
 
 @pytest.fixture
-def settings(server_url: URL, template: str, tmp_path: Path) -> Iterator[Settings]:
+def settings(new_database: NewDatabase, tmp_path: Path) -> Iterator[Settings]:
     """Settings whose database is new and initialised; DATABASE_URL is the owner's."""
-    with temporary_database(server_url, template=template) as name:
-        yield settings_for(server_url, name, tmp_path / "data")
+    with new_database(tmp_path / "data") as settings:
+        yield settings
+
+
+@pytest.fixture
+def empty_settings(new_database: NewDatabase, tmp_path: Path) -> Iterator[Settings]:
+    """Settings whose database is new and empty."""
+    with new_database(tmp_path / "data", initialised=False) as settings:
+        yield settings
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ the owner too, so each works under the scope of its venue.
 import re
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from babel.numbers import is_currency
@@ -106,10 +106,9 @@ def remove_venue(owner: Engine, venue_id: str) -> dict[str, int]:
     with owner.begin() as connection:
         _enter(connection, venue_id)
         counts = _count_rows(connection, venue_id)
-        for table in counts:
-            schema, _, name = table.partition(".")
-            if schema != CONTROL:
-                _of_venue(connection, "DELETE", schema, name, venue_id)
+        for table in _tables_of_venues(connection):
+            if table.schema != CONTROL:
+                _of_venue(connection, "DELETE", table, venue_id)
         # The rest of the control tables follow by their foreign keys.
         connection.execute(delete(venues).where(venues.c.venue_id == venue_id))
         if administers(connection, analyst_role(venue_id)):
@@ -127,27 +126,42 @@ def _enter(connection: Connection, venue_id: str) -> None:
         )
 
 
-def _count_rows(connection: Connection, venue_id: str) -> dict[str, int]:
-    """Rows of the venue in each table of ours that has a `venue_id`, whichever role made it."""
+class _Table(NamedTuple):
+    owner: str
+    schema: str
+    name: str
+
+
+def _tables_of_venues(connection: Connection) -> list[_Table]:
+    """Every table of ours that has a `venue_id`, whichever role made it."""
     tables = connection.exec_driver_sql(
-        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        "SELECT r.rolname, n.nspname, c.relname FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped"
-        " WHERE a.attname = 'venue_id' AND pg_has_role(c.relowner, 'USAGE')"
+        " WHERE a.attname = 'venue_id' AND pg_has_role(c.relowner, 'SET')"
         " AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'"
-        " ORDER BY 1, 2"
+        " ORDER BY 2, 3"
     )
-    counts = {}
-    for schema, table in tables.all():
-        count = _of_venue(connection, "SELECT count(*)", str(schema), str(table), venue_id)
-        counts[f"{schema}.{table}"] = int(count.scalar_one())
+    return [_Table(*map(str, table)) for table in tables]
+
+
+def _count_rows(connection: Connection, venue_id: str) -> dict[str, int]:
+    counts = {
+        f"{table.schema}.{table.name}": int(
+            _of_venue(connection, "SELECT count(*)", table, venue_id).scalar_one()
+        )
+        for table in _tables_of_venues(connection)
+    }
     return {table: count for table, count in counts.items() if count}
 
 
-def _of_venue(
-    connection: Connection, verb: str, schema: str, table: str, venue_id: str
-) -> CursorResult[Any]:
+def _of_venue(connection: Connection, verb: str, table: _Table, venue_id: str) -> CursorResult[Any]:
+    """SELECT or DELETE the venue's rows, as the role whose table it is: it alone may."""
+    execute(connection, "SET LOCAL ROLE {}", table.owner)
     statement = verb + " FROM {}.{} WHERE venue_id = {}"
-    return execute(connection, statement, schema, table, sql.Literal(venue_id))
+    result = execute(connection, statement, table.schema, table.name, sql.Literal(venue_id))
+    execute(connection, "RESET ROLE")
+    return result
 
 
 def _slug(value: str) -> str:

@@ -192,9 +192,9 @@ def upgrade() -> None:
         _create_role(group, "NOLOGIN")
     for login in LOGINS:
         _create_role(login, "LOGIN")
-    _join("analyst", "analyst_all", "INHERIT TRUE")
-    for schema_owner in ("dbt", "dagster"):
-        _join(schema_owner, "CURRENT_USER", "INHERIT TRUE, SET TRUE")
+    op.execute("GRANT analyst TO analyst_all")
+    for role in ("dbt", "dagster"):
+        _let_owner_become(role)
     op.execute("ALTER ROLE dagster SET search_path = dagster")
     op.execute("ALTER ROLE dagster SET synchronous_commit = off")
 
@@ -205,7 +205,9 @@ def upgrade() -> None:
         ("dagster", "dagster"),
     ):
         op.execute(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}")
+    op.execute("SET LOCAL ROLE dbt")
     op.execute("GRANT USAGE ON SCHEMA analytics, marts TO analyst, analyst_all")
+    op.execute("RESET ROLE")
     op.execute("GRANT USAGE ON SCHEMA control TO pipeline, dbt, portal, receiver")
 
     for role, grants in GRANTS.items():
@@ -258,7 +260,9 @@ def downgrade() -> None:
     for role in GRANTS:
         op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA control FROM {role}")
         op.execute(f"REVOKE ALL ON SCHEMA control FROM {role}")
+    op.execute("SET LOCAL ROLE dbt")
     op.execute("REVOKE ALL ON SCHEMA analytics, marts FROM analyst, analyst_all")
+    op.execute("RESET ROLE")
 
 
 def _create_role(name: str, login: str) -> None:
@@ -270,12 +274,12 @@ def _create_role(name: str, login: str) -> None:
     """)
 
 
-def _join(group: str, member: str, options: str) -> None:
-    role = "current_user" if member == "CURRENT_USER" else f"'{member}'"
+def _let_owner_become(role: str) -> None:
+    """Let the owner act as ``role`` when it says so, without the role's rights otherwise."""
     op.execute(f"""
         DO $$ BEGIN
-            IF NOT pg_has_role({role}, '{group}', 'USAGE') THEN
-                GRANT {group} TO {member} WITH {options};
+            IF NOT pg_has_role('{role}', 'SET') THEN
+                GRANT {role} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
             END IF;
         END $$
     """)
