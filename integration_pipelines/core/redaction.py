@@ -24,17 +24,24 @@ _FIELDS = (
 )
 _FIELD_NAME = re.compile(rf"(?:\w+_)?(?:{_FIELDS})", re.IGNORECASE)
 
+# Each can begin only where a word does or is bounded in length, so that time grows with the text.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*:)[^\s/]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    (
+        re.compile(
+            r"""((?:authorization|cookie)\\?["']?\s*:\s*\\?["']?)[^\r\n"'\\]+""", re.IGNORECASE
+        ),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"\b(bearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(basic\s+)[\w+/-]{16,}=*", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(?:[sr]k_(?:live|test)_|whsec_)[\w+/=-]+"), MASK),
     (re.compile(r"\b(?:EAAA|sq0(?:atp|csp|idp)-)[\w-]{16,}"), MASK),
     (re.compile(r"\b[0-9a-f]{32}-[a-z]{2}\d{1,3}\b"), MASK),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}"), MASK),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}"), MASK),
     (
         re.compile(
-            rf"""((?<![a-z])(?:\w+_)?(?:{_FIELDS})\\?["']?\s*[:=]\s*)"""
+            rf"""(\b(?:\w+_)?(?:{_FIELDS})\\?["']?\s*[:=]\s*)"""
             r"""(?!\\?["']?\[redacted\]|(?:bearer|basic)\s)"""
             r"""(?:\\"(?:[^\\]|\\[^"])*\\"|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&}\])"']+)""",
             re.IGNORECASE,

@@ -1,5 +1,7 @@
 """No secret leaves through a log line or a message."""
 
+import time
+
 import pytest
 
 from integration_pipelines.core.redaction import MASK, redact, redact_value, register_secret
@@ -14,6 +16,9 @@ SECRET = "s3cr3t-canary-value"
         f"authorization=Bearer {SECRET}",
         f"{{'Authorization': 'Bearer {SECRET}'}}",
         f"Authorization: Basic {SECRET}==",
+        f'Authorization: Digest username="venue", response="{SECRET}"'.replace('"', ""),
+        f"Cookie: theme=dark; session={SECRET}",
+        f'{{"Set-Cookie": "session={SECRET}; Path=/"}}',
         "key sk_live_s3cr3tcanary was refused",
         "key sk_test_s3cr3tcanary was refused",
         "key rk_live_s3cr3tcanary was refused",
@@ -97,3 +102,20 @@ def test_values_inside_structures_are_masked():
         "nested": [{"refresh_token": MASK}, [MASK, MASK]],
         "error": f"bad {MASK}",
     }
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("a_", "token", "://", "a:", "x://a:", "a.b-", "a b ", "0123456789abcdef", "\n"),
+        *("Bearer ", "basic ", "eyJ.", "eyJ-", "sk_live_", "password_", "cookie:"),
+        *("=", '"', "\\", '\\"', 'token="', "token='\\\"", "secret:\\"),
+    ],
+)
+def test_time_grows_with_the_text_and_no_faster(piece):
+    """200 kB that someone else chose are redacted in about half a second."""
+    text = piece * (200_000 // len(piece))
+    begun = time.thread_time()
+    redact(text)
+    redact(f'password="{text}')
+    assert time.thread_time() - begun < 2

@@ -98,7 +98,7 @@ def _words(response: Response, message: str, code: str | None) -> str:
     """One line for people: who, what, the provider's words, cut and redacted."""
     status = response.status
     reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    said = " ".join(redact(message).split())[:LONGEST_MESSAGE] or reason
+    said = " ".join(redact(message[: 10 * LONGEST_MESSAGE]).split())[:LONGEST_MESSAGE] or reason
     notes = (code, response.request_id and f"request {response.request_id}")
     detail = ", ".join(redact(note)[:100] for note in notes if note)
     return f"{response.provider} {response.endpoint}: {status} {said}".rstrip() + (
