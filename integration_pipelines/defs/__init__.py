@@ -1,0 +1,1 @@
+"""All Dagster code, blind to providers: assets, jobs, checks, sensors, schedules."""

@@ -1,0 +1,178 @@
+"""Canonical assets: dbt's tables `analytics/…` and `marts/…`, downstream of the raw ones.
+
+Partitioned as those are, so that one venue goes from API to mart in one run. Staging models are
+views: they hold nothing that could be materialized, so an asset depends on the raw ones through
+them. dbt's tests are checks. Their specs come from dbt's manifest, without importing dagster_dbt
+(see dbt_build).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from integration_pipelines.defs.dbt_build import PROJECT, Build, Built, build, project, run_tests
+from integration_pipelines.defs.partitions import venues
+from integration_pipelines.defs.records import RECORDED_APART, Recorder, table
+from integration_pipelines.defs.resources import Pipeline
+
+
+def asset_key(unique_id: str) -> dg.AssetKey:
+    """The asset of a table or source of dbt's: its schema and name."""
+    return dg.AssetKey(project().key(unique_id))
+
+
+def check_key(test_id: str) -> dg.AssetCheckKey:
+    """The check that a test of dbt's is."""
+    return dg.AssetCheckKey(asset_key(project().tests[test_id]), project().node(test_id)["name"])
+
+
+def _asset_spec(unique_id: str) -> dg.AssetSpec:
+    node = project().node(unique_id)
+    return dg.AssetSpec(
+        asset_key(unique_id),
+        deps=[asset_key(parent) for parent in sorted(project().upstream(unique_id))],
+        description=node["description"],
+        group_name=node["schema"],
+        kinds={"dbt", "postgres"},
+        code_version=node["checksum"]["checksum"],
+        metadata={
+            "dagster/table_name": f"{node['schema']}.{node['name']}",
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn(
+                        column["name"], column["data_type"] or "", column["description"] or None
+                    )
+                    for column in node["columns"].values()
+                ]
+            ),
+            "model": str(Path(PROJECT.name) / node["original_file_path"]),
+        },
+        skippable=True,
+    )
+
+
+def _check_spec(unique_id: str) -> dg.AssetCheckSpec:
+    node = project().node(unique_id)
+    key = check_key(unique_id)
+    return dg.AssetCheckSpec(
+        key.name,
+        asset=key.asset_key,
+        description=node["description"] or f"dbt's test {node['name']}.",
+        additional_deps=[
+            asset_key(parent)
+            for parent in node["depends_on"]["nodes"]
+            if parent in project().tables and asset_key(parent) != key.asset_key
+        ],
+    )
+
+
+@dg.multi_asset(
+    name="dbt",
+    specs=[_asset_spec(unique_id) for unique_id in project().tables],
+    check_specs=[_check_spec(unique_id) for unique_id in project().tests],
+    partitions_def=venues,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+    required_resource_keys={"pipeline"},
+)
+def canonical(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    """Build the selected tables for the run's venues and test them; tests alone are run over all
+    venues."""
+    pipeline: Pipeline = context.resources.pipeline
+    tables = [each for each in project().tables if asset_key(each) in context.selected_asset_keys]
+    checks = {
+        test: check_key(test)
+        for test in project().tests
+        if check_key(test) in context.selected_asset_check_keys
+    }
+    if tables:
+        built = build(
+            pipeline.settings,
+            pipeline.engine,
+            venue_ids=context.partition_keys,
+            tables=None if len(tables) == len(project().tables) else tables,
+        )
+    else:
+        built = run_tests(pipeline.settings, pipeline.engine, tests=checks)
+    if built is None:
+        return
+    with Recorder(context) as recorder:
+        recorder.add(materializations(built))
+    yield from check_results(built, tests=checks)
+    if built.broken:
+        raise build_failure(built)
+    for table_id in tables:
+        yield dg.MaterializeResult(asset_key=asset_key(table_id), metadata=RECORDED_APART)
+
+
+def materializations(built: Build) -> Iterator[dg.AssetMaterialization]:
+    """Every table built, for each of the venues."""
+    for made in built.tables:
+        if not made.ok:
+            continue
+        metadata: dict[str, Any] = {"seconds": round(made.seconds, 3)}
+        if len(built.venue_ids) == 1 and made.rows is not None:
+            metadata["dagster/partition_row_count"] = made.rows
+        else:
+            metadata["venues_built_together"] = len(built.venue_ids)
+        for venue_id in built.venue_ids:
+            yield dg.AssetMaterialization(
+                asset_key(made.unique_id), partition=venue_id, metadata=metadata
+            )
+
+
+def check_results(
+    built: Build, *, tests: Collection[str] | None = None
+) -> Iterator[dg.AssetCheckResult]:
+    """What dbt's tests (None: all) found; one that could not run is no result."""
+    for test in built.tests:
+        if test.status not in ("pass", "warn", "fail") or (
+            tests is not None and test.unique_id not in tests
+        ):
+            continue
+        metadata: dict[str, Any] = {
+            "seconds": round(test.seconds, 3),
+            "venues_tested": len(built.venue_ids),
+        }
+        if test.failing:
+            metadata["failing"] = table(
+                [{"venue": venue, "rows": rows} for venue, rows in test.failing.items()]
+            )
+        yield dg.AssetCheckResult(
+            asset_key=check_key(test.unique_id).asset_key,
+            check_name=check_key(test.unique_id).name,
+            passed=test.ok,
+            severity=(
+                dg.AssetCheckSeverity.WARN if test.status == "warn" else dg.AssetCheckSeverity.ERROR
+            ),
+            description=_found(test),
+            metadata=metadata,
+        )
+
+
+def build_failure(built: Build) -> dg.Failure:
+    """What a step raises where tables could not be built."""
+    broken = built.broken
+    first = broken[0]
+    return dg.Failure(
+        f"{'.'.join(project().key(first.unique_id))}: {first.message}"
+        + (f" (and {len(broken) - 1} more)" if broken[1:] else ""),
+        metadata={"broken": table(_why(broken))},
+        allow_retries=False,
+    )
+
+
+def _why(broken: Sequence[Built]) -> list[dict[str, str | int]]:
+    return [
+        {"table": ".".join(project().key(each.unique_id)), "why": each.message} for each in broken
+    ]
+
+
+def _found(test: Built) -> str:
+    if test.ok:
+        return "passed"
+    named = list(test.failing.items())
+    said = ", ".join(f"{venue} ({rows} rows)" for venue, rows in named[:3])
+    return f"{len(named)} venues: {said}" if named else test.message

@@ -1,0 +1,372 @@
+"""dbt: what the project declares, and a build of it for a set of venues. Knows no Dagster.
+
+A build runs in this process: it ends with the run that asked for it, where a process of its own
+would live on past a kill; and a process that stays builds again in seconds, where a new one takes
+three to import dbt. dagster_dbt does neither, and importing it would cost every run 1.7 s more.
+
+The set stands in `control.dbt_build_venues`: a venue enters when its build begins and leaves when
+a build of the whole project has passed for it. What a killed build left, and who failed a test, is
+built again with the next one: a test that passes has passed for every venue.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from integration_pipelines.core.database import Role, create_engine, database_url
+from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.redaction import redact
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import dbt_build_venues, venues
+
+PROJECT = Path(__file__).parents[2] / "dbt_mappings"
+PARTIAL_PARSE = "partial_parse.msgpack"
+NAMED_AT_MOST = 100
+"""Venues that one failing test names."""
+
+
+class BuildError(IntegrationError):
+    """dbt could not build; the message is dbt's."""
+
+    kind = "dbt"
+
+
+# What the project declares.
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project as dbt parsed it, reduced to what holds data: tables, and their tests. A view is
+    looked through to what it reads."""
+
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Models that are tables, by dbt's unique id."""
+        return {
+            unique_id: node
+            for unique_id, node in self.manifest["nodes"].items()
+            if node["resource_type"] == "model" and node["config"]["materialized"] != "view"
+        }
+
+    @cached_property
+    def tests(self) -> dict[str, str]:
+        """Tests of tables: unique id of the test, and of the table that it is about."""
+        about = {
+            unique_id: node.get("attached_node") or self._most_downstream(node)
+            for unique_id, node in self.manifest["nodes"].items()
+            if node["resource_type"] == "test"
+        }
+        return {test: table for test, table in about.items() if table in self.tables}
+
+    def node(self, unique_id: str) -> dict[str, Any]:
+        """A model or test."""
+        found: dict[str, Any] = self.manifest["nodes"][unique_id]
+        return found
+
+    def key(self, unique_id: str) -> list[str]:
+        """Schema and name of a table or source."""
+        node = self.manifest["nodes"].get(unique_id) or self.manifest["sources"][unique_id]
+        return [node["schema"], node["name"]]
+
+    def upstream(self, unique_id: str) -> set[str]:
+        """Tables and raw sources that a table is made of; what control holds is no data."""
+        found: set[str] = set()
+        for parent in self.node(unique_id)["depends_on"]["nodes"]:
+            if parent in self.manifest["sources"]:
+                if self.key(parent)[0].startswith("raw_"):
+                    found.add(parent)
+            elif parent in self.tables:
+                found.add(parent)
+            else:
+                found |= self.upstream(parent)
+        return found
+
+    def _most_downstream(self, test: Mapping[str, Any]) -> str | None:
+        tables = [parent for parent in test["depends_on"]["nodes"] if parent in self.tables]
+        return max(tables, key=lambda table: len(self._ancestry(table)), default=None)
+
+    def _ancestry(self, unique_id: str) -> set[str]:
+        parents = {parent for parent in self.upstream(unique_id) if parent in self.tables}
+        return parents.union(*(self._ancestry(parent) for parent in parents))
+
+
+@cache
+def project() -> Project:
+    """The project as it stands; parsed only where it is not as it was when last parsed."""
+    return Project(json.loads((_parsed() / "manifest.json").read_bytes()))
+
+
+def _parsed() -> Path:
+    """The folder with what dbt made of the project, named by the project's content."""
+    digest = hashlib.sha256(version("dbt-core").encode())
+    for path in sorted(_sources()):
+        digest.update(f"{path.relative_to(PROJECT)}\n".encode() + path.read_bytes())
+    parsed = PROJECT / "target" / f"parsed-{digest.hexdigest()[:16]}"
+    if not parsed.exists():
+        parsed.parent.mkdir(exist_ok=True)
+        draft = tempfile.mkdtemp(prefix="parsing-", dir=parsed.parent)
+        _run_dbt("parse", target=Path(draft))
+        try:
+            Path(draft).rename(parsed)
+        except OSError:  # Someone else was faster.
+            shutil.rmtree(draft)
+    return parsed
+
+
+def _sources() -> Iterator[Path]:
+    for pattern in ("*.yml", "macros/**/*", "models/**/*", "tests/**/*"):
+        yield from (path for path in PROJECT.glob(pattern) if path.is_file())
+
+
+# Building.
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What became of one model or test. ``status`` is dbt's: success, error, skipped; pass, warn,
+    fail, error. ``failing``: rows that fail a test, by venue; ``rows``: written by a model."""
+
+    unique_id: str
+    status: str
+    seconds: float
+    message: str
+    rows: int | None = None
+    failing: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.status in ("success", "pass")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build: the venues built and what became of each node, those of tables and tests alone."""
+
+    venue_ids: Sequence[str]
+    tables: Sequence[Built]
+    tests: Sequence[Built]
+
+    @property
+    def broken(self) -> list[Built]:
+        """Tables that could not be built, not those skipped because of them."""
+        return [table for table in self.tables if table.status == "error"]
+
+
+def build(
+    settings: Settings,
+    engine: Engine,
+    *,
+    venue_ids: Collection[str],
+    tables: Collection[str] | None = None,
+) -> Build | None:
+    """Build ``tables`` (unique ids; None: the whole project) for ``venue_ids`` and for those left
+    over from earlier builds, and test them; None if there are none at all.
+
+    One build at a time, whoever asks; the others wait. A failing test is a result, and so is a
+    model that cannot be built. Raises BuildError where dbt itself fails.
+    """
+    if tables is None:
+        return _build(settings, engine, venue_ids, "build", whole=True)
+    # Views cost little, and those that the tables read may be new.
+    names = [project().node(unique_id)["name"] for unique_id in tables]
+    selection = ("--select", *names, "config.materialized:view")
+    return _build(settings, engine, venue_ids, "build", *selection, "--indirect-selection=cautious")
+
+
+def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
+    """Run ``tests`` (unique ids) over all venues' rows as they are; otherwise like build()."""
+    names = [project().node(unique_id)["name"] for unique_id in tests]
+    return _build(settings, engine, None, "test", "--select", *names)
+
+
+def _build(
+    settings: Settings,
+    engine: Engine,
+    venue_ids: Collection[str] | None,
+    *command: str,
+    whole: bool = False,
+) -> Build | None:
+    with _alone(engine):
+        entered, everyone = _enter(engine, venue_ids)
+        if not everyone:
+            return None
+        with _connected(settings):
+            results = _run_dbt(*command, target=_target(settings))
+        with _dbt_engine(settings) as reader:
+            done = [_built(result, reader) for result in results]
+        made = Build(
+            everyone,
+            [each for each in done if each.unique_id in project().tables],
+            [each for each in done if each.unique_id in project().tests],
+        )
+        _leave(engine, everyone if whole else entered, staying=_staying(made))
+    return made
+
+
+BUILD_LOCK = 0x64627420
+"""Held, as a lock of a database session, by the one build under way."""
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.execute(select(func.pg_advisory_lock(BUILD_LOCK)))
+        try:
+            yield
+        finally:
+            session.invalidate()
+
+
+def _enter(engine: Engine, venue_ids: Collection[str] | None) -> tuple[list[str], list[str]]:
+    """Put venues (None: all) into the set; who is new in it, and who is in it. A venue removed
+    meanwhile is in neither."""
+    known = select(venues.c.venue_id)
+    if venue_ids is not None:
+        known = known.where(venues.c.venue_id.in_(venue_ids))
+    with engine.begin() as session:
+        entered = session.scalars(
+            insert(dbt_build_venues)
+            .from_select(["venue_id"], known)
+            .on_conflict_do_nothing()
+            .returning(dbt_build_venues.c.venue_id)
+        )
+        everyone = select(dbt_build_venues.c.venue_id).order_by(dbt_build_venues.c.venue_id)
+        return list(entered), list(session.scalars(everyone))
+
+
+def _leave(engine: Engine, venue_ids: Collection[str], *, staying: Collection[str] | None) -> None:
+    """Take ``venue_ids`` out of the set but for those ``staying`` (None: all stay)."""
+    if staying is None:
+        return
+    with engine.begin() as session:
+        session.execute(
+            delete(dbt_build_venues).where(
+                dbt_build_venues.c.venue_id.in_(set(venue_ids) - set(staying))
+            )
+        )
+
+
+def _staying(made: Build) -> set[str] | None:
+    """Venues to build again: all after a model or test that could not run, else those that failed
+    a test; all where it does not say who."""
+    if any(each.status in ("error", "skipped") for each in (*made.tables, *made.tests)):
+        return None
+    failed = [test for test in made.tests if not test.ok]
+    if any(not test.failing for test in failed):
+        return None
+    return {venue_id for test in failed for venue_id in test.failing}
+
+
+def _built(result: Any, reader: Engine) -> Built:
+    node = result.node
+    status = str(result.status)
+    failing: dict[str, int] = {}
+    if node.resource_type == "test" and status in ("warn", "fail"):
+        failing = _failing_venues(reader, node.compiled_code)
+    rows = result.adapter_response.get("rows_affected") if result.adapter_response else None
+    return Built(
+        node.unique_id,
+        status,
+        result.execution_time,
+        _without_rows(result.message or ""),
+        rows,
+        failing,
+    )
+
+
+def _failing_venues(reader: Engine, compiled: str) -> dict[str, int]:
+    """Rows that a test found, by venue, the most first. Every test's rows have a venue_id."""
+    query = (
+        f"SELECT venue_id, count(*) FROM ({compiled}) AS failing "
+        f"GROUP BY venue_id ORDER BY count(*) DESC, venue_id LIMIT {NAMED_AT_MOST}"
+    )
+    with reader.connect().execution_options(no_parameters=True) as session:
+        return {row[0]: row[1] for row in session.exec_driver_sql(query)}
+
+
+def _without_rows(message: str) -> str:
+    """A message without the lines in which Postgres quotes values: they are customers' data."""
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if not line.startswith(("DETAIL:", "CONTEXT:"))]
+    return redact(" ".join(line for line in kept if line))
+
+
+@contextmanager
+def _dbt_engine(settings: Settings) -> Iterator[Engine]:
+    engine = create_engine(settings, Role.DBT, pool_size=1, max_overflow=0)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[None]:
+    """The variables that profiles.yml reads, in our environment: dbt takes them from nowhere
+    else."""
+    url = database_url(settings, Role.DBT)
+    variables = {
+        "DBT_HOST": url.host or "",
+        "DBT_PORT": str(url.port or 5432),
+        "DBT_USER": url.username or "",
+        "DBT_PASSWORD": str(url.password or ""),
+        "DBT_DATABASE": url.database or "",
+    }
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _target(settings: Settings) -> Path:
+    """Where builds keep what dbt parsed, so that the next one need not parse again."""
+    target = settings.data_path / "dbt"
+    if not (target / PARTIAL_PARSE).exists():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_parsed() / PARTIAL_PARSE, target)
+    return target
+
+
+def _run_dbt(command: str, *options: str, target: Path) -> list[Any]:
+    """Results of the command's nodes. Raises BuildError where dbt fails as a whole."""
+    from dbt.cli.main import dbtRunner
+
+    # Writing a build's manifest takes as long as the build; only a parse's is read.
+    writes = [] if command == "parse" else ["--no-write-json"]
+    ran = dbtRunner().invoke(
+        [
+            "--quiet",
+            "--no-use-colors",
+            "--log-level-file=none",
+            *writes,
+            command,
+            *options,
+            f"--project-dir={PROJECT}",
+            f"--profiles-dir={PROJECT}",
+            f"--target-path={target}",
+            f"--log-path={target}",
+        ]
+    )
+    if ran.exception is not None:
+        raise BuildError(_without_rows(f"dbt {command}: {ran.exception}")) from ran.exception
+    return list(getattr(ran.result, "results", ()))

@@ -1,0 +1,175 @@
+"""`sync_venues`: many venues in one run, for schedules, sensors and the `integrations` command.
+
+Which connections stands in `control.sync_batches`, keyed by ``batch_id``. One step syncs them,
+the next publishes the venues that changed by one dbt build. A venue's failure never raises: it is a
+row of `control.sync_logs`, named by the check `every_venue_synced`. The run fails where no stream
+of any venue could be read, and where dbt cannot build.
+
+    batch_id = create_batch(session, connections=…)
+    defs.resolve_job_def("sync_venues").execute_in_process(
+        run_config=run_config(batch_id), tags=run_tags(batch_id), instance=open_instance(settings)
+    )
+"""
+
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+from pydantic import Field
+
+from integration_pipelines.core.ingest import StreamResult
+from integration_pipelines.core.ingest.batch import (
+    BatchItem,
+    changed_venues,
+    run_batch,
+    sync_item,
+)
+from integration_pipelines.defs.canonical_assets import (
+    build_failure,
+    check_results,
+    materializations,
+)
+from integration_pipelines.defs.checks import every_venue_synced
+from integration_pipelines.defs.dbt_build import build
+from integration_pipelines.defs.records import (
+    Recorder,
+    failure,
+    log_check,
+    materialization,
+)
+from integration_pipelines.providers import PROVIDERS
+
+BATCH_TAG = "batch_id"
+CONCURRENCY = 8
+
+
+class BatchConfig(dg.Config):
+    """Which batch, and how to sync it."""
+
+    batch_id: str = Field(description="A batch of control.sync_batches.")
+    concurrency: int = Field(default=CONCURRENCY, ge=1, le=32, description="Venues synced at once.")
+    allow_deletes: bool = Field(
+        default=False, description="Let a full pass mark more than 5% of a stream as deleted."
+    )
+
+
+class PublishConfig(dg.Config):
+    """Which batch's changes."""
+
+    batch_id: str
+
+
+def run_config(
+    batch_id: UUID, *, concurrency: int = CONCURRENCY, allow_deletes: bool = False
+) -> dict[str, Any]:
+    """The config of a run of `sync_venues`."""
+    return {
+        "batch_id": str(batch_id),
+        "concurrency": concurrency,
+        "allow_deletes": allow_deletes,
+    }
+
+
+def run_tags(batch_id: UUID | str) -> dict[str, str]:
+    """What marks a run of `sync_venues`: the queue counts these, and a batch finds its runs."""
+    return {BATCH_TAG: str(batch_id), "sync": "batch"}
+
+
+@dg.op(required_resource_keys={"pipeline", *PROVIDERS}, out=dg.Out(dg.Nothing))
+def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
+    """Sync every connection of the batch that is not done yet; one's trouble is its own outcome.
+
+    Recorded are the streams whose data changed or was read whole. An unchanged one is as fresh as
+    `control.sync_cursors` says; an event for each would be most of what a quiet hour costs.
+    """
+    context.instance.add_run_tags(context.run_id, run_tags(config.batch_id))
+    pipeline = context.resources.pipeline
+
+    def sync_one(item: BatchItem) -> list[StreamResult]:
+        provider = PROVIDERS[item.connection.provider]
+        return sync_item(
+            pipeline.engine,
+            item,
+            provider=provider,
+            open_client=getattr(context.resources, provider.name).open_client,
+            run_id=context.run_id,
+            allow_deletes=config.allow_deletes,
+        )
+
+    done: list[StreamResult] = []
+    synced = run_batch(
+        pipeline.engine,
+        batch_id=UUID(config.batch_id),
+        sync_one=sync_one,
+        concurrency=config.concurrency,
+    )
+    with Recorder(context) as recorder:
+        for results in synced:
+            recorder.add(
+                materialization(result)
+                for result in results
+                if result.outcome == "succeeded"
+                and (result.changed or result.mode != "incremental")
+            )
+            done += results
+    with pipeline.engine.connect() as session:
+        for name in sorted({result.provider for result in done}):
+            for checked in every_venue_synced.evaluate(
+                session, provider=name, streams=PROVIDERS[name].stream_names
+            ):
+                log_check(context, checked)
+    failed = [result for result in done if result.outcome != "succeeded"]
+    context.log.info(
+        "%d streams of %d venues synced, %d of them not",
+        len(done),
+        len({result.venue_id for result in done}),
+        len(failed),
+    )
+    if failed and len(failed) == len(done) and not any(result.changed for result in done):
+        raise failure(failed)
+
+
+@dg.op(
+    required_resource_keys={"pipeline"},
+    ins={"synced": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+)
+def publish(context: dg.OpExecutionContext, config: PublishConfig) -> None:
+    """Rebuild the canonical tables of the venues that the batch changed, by one dbt build."""
+    pipeline = context.resources.pipeline
+    # A run that took the batch up again publishes what the one before it could not.
+    runs = context.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: config.batch_id}))
+    with pipeline.engine.connect() as session:
+        venue_ids = changed_venues(
+            session,
+            batch_id=UUID(config.batch_id),
+            run_ids={context.run_id, *(run.run_id for run in runs)},
+        )
+    built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids)
+    if built is None:
+        context.log.info("nothing changed: nothing to publish")
+        return
+    with Recorder(context) as recorder:
+        recorder.add(materializations(built))
+    for result in check_results(built):
+        log_check(context, result)
+    context.log.info("published %d venues", len(built.venue_ids))
+    if built.broken:
+        raise build_failure(built)
+
+
+@dg.config_mapping
+def of_batch(config: BatchConfig) -> dict[str, Any]:
+    """One config for both steps."""
+    return {
+        "ops": {
+            "sync": {"config": config.model_dump()},
+            "publish": {"config": {"batch_id": config.batch_id}},
+        }
+    }
+
+
+@dg.job(executor_def=dg.in_process_executor, config=of_batch, tags={"sync": "batch"})
+def sync_venues() -> None:
+    """Sync the connections of a batch, and publish what changed."""
+    publish(sync())

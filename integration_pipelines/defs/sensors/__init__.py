@@ -1,0 +1,1 @@
+"""Sensors: thin shells over pure functions."""
