@@ -1,0 +1,301 @@
+"""The stand-in of Stripe's API: its accounts, their keys, and the control of both."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from threading import Lock
+from typing import Any
+
+from provider_sandbox.ledger import Clock, token
+from provider_sandbox.messages import Request, Response
+from provider_sandbox.stripe import api, bulk
+from provider_sandbox.stripe.account import DAY, StripeAccount
+from provider_sandbox.stripe.economy import HOUR, MONTH, Economy, default_currencies
+from provider_sandbox.stripe.endpoints import BY_PATH, STREAMS
+from provider_sandbox.stripe.webhooks import HEADER, signature_header
+
+__all__ = ["HEADER", "Stripe", "StripeAccount", "signature_header"]
+
+PLACES = {
+    "usd": ("US", "America/New_York"), "eur": ("DE", "Europe/Berlin"),
+    "gbp": ("GB", "Europe/London"), "jpy": ("JP", "Asia/Tokyo"), "kwd": ("KW", "Asia/Kuwait"),
+    "cad": ("CA", "America/Montreal"), "aud": ("AU", "Australia/Sydney"),
+    "chf": ("CH", "Europe/Zurich"),
+}  # fmt: skip
+"""Country and time zone of an account by its currency, where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key. ``account`` is None for a platform's key, which opens the account that the
+    request names as Stripe-Account; ``streams`` are what a restricted key may read, None for all;
+    ``expired`` keys are known but open nothing."""
+
+    account: str | None
+    streams: frozenset[str] | None = None
+    expired: bool = False
+
+
+class Stripe:
+    """All Stripe accounts of the sandbox, by id.
+
+    ``now``: the second at which their clocks stand still, None to follow this machine's.
+    """
+
+    name = "stripe"
+
+    def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        self.seed = seed
+        self.now = now
+        self.accounts: dict[str, StripeAccount] = {}
+        self.keys: dict[str, Key] = {}
+        self._random = Random(f"{seed}/stripe")
+        self._requests = Random(f"{seed}/stripe/requests")
+        self._lock = Lock()
+
+    def create_account(
+        self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
+        currency: str = "usd", currencies: Sequence[str] = (), country: str | None = None,
+        timezone: str | None = None, only: Mapping[str, int] | None = None,
+        seed: int | None = None, now: int | None = None,
+    ) -> StripeAccount:  # fmt: skip
+        """A new account with about ``size`` charges in so many ``months``, and all else that goes
+        with them; the same seed and slug and times give the same account.
+
+        ``currencies`` are those it sells in besides its own ``currency``, in which it settles.
+        ``only`` gives rows by stream in place of a history (see `bulk`). ``now`` sets its clock.
+        Raises ValueError for a field that cannot be.
+        """
+        if any(account.slug == slug for account in self.accounts.values()):
+            raise ValueError(f"an account {slug!r} exists already: give another slug")
+        sold_in = (currency, *currencies) if currencies else default_currencies(currency)
+        for one in sold_in:
+            default_currencies(one)
+        at_home = PLACES[currency]
+        random = Random(f"{self.seed if seed is None else seed}/stripe/{slug}")
+        clock = Clock(self.now if now is None else now)
+        until = clock.now() if clock.is_set else int(time.time()) // HOUR * HOUR
+        since = until - round(months * MONTH)
+        account = StripeAccount(
+            id=f"acct_{token(random, 16)}", slug=slug,
+            name=name or slug.replace("-", " ").title(), country=country or at_home[0],
+            currency=currency, timezone=timezone or at_home[1], random=random, clock=clock,
+            created=since - DAY,
+        )  # fmt: skip
+        account.economy = Economy(account, currencies=tuple(dict.fromkeys(sold_in)))
+        if only is None:
+            account.economy.open(size=size, since=since, until=until)
+        else:
+            bulk.fill(account, only, since=since, until=until)
+        account.refresh()
+        with self._lock:
+            self.accounts[account.id] = account
+        account.api_key = self.create_key(account.id)
+        account.webhook_secret = f"whsec_{token(random, 32)}"
+        return account
+
+    def create_key(self, account: str | None, *, streams: Sequence[str] | None = None) -> str:
+        """A new key to an account (id or slug); None makes it a platform's, ``streams`` a
+        restricted one."""
+        for stream in streams or ():
+            if stream not in STREAMS:
+                raise ValueError(f"stream {stream!r} is unknown: give some of {', '.join(STREAMS)}")
+        owner = None if account is None else self.resolve(account)
+        random = self._random if owner is None else self.accounts[owner].random
+        kind = "sk" if streams is None else "rk"
+        key = f"{kind}_test_{token(random, 48)}"
+        self.keys[key] = Key(owner, None if streams is None else frozenset(streams))
+        return key
+
+    def revoke_key(self, key: str) -> None:
+        """Requests with this key are answered 401 `api_key_expired` from now on."""
+        if key not in self.keys:
+            raise LookupError(f"there is no key {api.masked(key)!r}")
+        self.keys[key] = Key(self.keys[key].account, self.keys[key].streams, expired=True)
+
+    def account(self, account: str) -> StripeAccount:
+        """The account with this id or slug. Raises LookupError."""
+        return self.accounts[self.resolve(account)]
+
+    # What the server asks
+
+    def resolve(self, account: str) -> str:
+        for id, found in self.accounts.items():
+            if account in (id, found.slug):
+                return id
+        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
+        raise LookupError(f"there is no Stripe account {account!r}; there are: {known}")
+
+    def account_of(self, request: Request) -> str | None:
+        key = self.keys.get(api.api_key(request) or "")
+        if key is None:
+            return None
+        return key.account or request.headers.get("stripe-account")
+
+    def answer(self, request: Request) -> Response:
+        try:
+            key = self._key(request)
+            response = api.answer(self._opened(key, request), request, key.streams)
+        except api.Refused as refused:
+            response = refused.response()
+        return self._decorated(response, request)
+
+    def trouble(self, status: int, request: Request) -> Response:
+        match status:
+            case 401:
+                refused = _expired(api.api_key(request) or "")
+            case 429:
+                refused = api.Refused(
+                    429,
+                    "Request rate limit exceeded. Learn more about rate limits here "
+                    "https://stripe.com/docs/rate-limits.",
+                    code="rate_limit",
+                )
+            case _:
+                refused = api.Refused(
+                    status,
+                    "Sorry! There was an error while talking to one of our backends. Our staff "
+                    "has been notified.",
+                    type="api_error",
+                )
+        return self._decorated(refused.response(), request)
+
+    def grow(self, request: Request, count: int) -> None:
+        account = self.account_of(request)
+        endpoint = BY_PATH.get(request.path)
+        if account in self.accounts and endpoint is not None:
+            economy = self.accounts[account].economy
+            step = {"customers": "add_customer"}.get(endpoint.stream, "sell")
+            with self.accounts[account].lock:
+                economy.now()
+                for _ in range(count):
+                    getattr(economy, step)()
+
+    def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
+        """Below `/_sandbox/stripe/`; ACCOUNT is an id or a slug.
+
+        POST   accounts                    fields of `create_account`
+        GET    accounts, accounts/ACCOUNT  what exists: counts, sums by currency, deleted ids
+        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
+        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["refund"]}, or one of
+               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
+        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
+               "mutations": 10}, {"date_header": "account"}
+        POST   accounts/ACCOUNT/keys       {"streams": [...] or null}
+        DELETE accounts/ACCOUNT/keys       revokes every key of the account
+        POST   keys                        a platform's key
+        DELETE keys/KEY                    revokes one
+        """
+        match (method, *path):
+            case ("POST", "accounts"):
+                return _told(self.create_account(**body))
+            case ("GET", "accounts"):
+                return [_told(account) for account in self.accounts.values()]
+            case ("POST", "keys"):
+                return {"api_key": self.create_key(None)}
+            case ("DELETE", "keys", key):
+                return self.revoke_key(key)
+            case (_, "accounts", reference, *rest):
+                return self._control_account(self.account(reference), method, rest, body)
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.stripe")
+
+    def _control_account(
+        self, account: StripeAccount, method: str, path: Sequence[str], body: dict[str, Any]
+    ) -> Any:
+        match (method, *path):
+            case ("GET",):
+                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
+            case ("GET", "streams", stream) if stream in STREAMS:
+                told = {**_truth(account, stream), "ids": account.ids(stream)}
+                if str(body.get("objects")).lower() == "true":
+                    told["objects"] = account.objects(stream)
+                return told
+            case ("POST", "mutations") if "update" in body:
+                return account.economy.update(**body["update"])
+            case ("POST", "mutations") if "delete" in body:
+                return account.economy.delete(**body["delete"])
+            case ("POST", "mutations"):
+                return account.economy.mutate(**body)
+            case ("POST", "clock"):
+                return self._control_clock(account, body)
+            case ("POST", "keys"):
+                return {"api_key": self.create_key(account.id, streams=body.get("streams"))}
+            case ("DELETE", "keys"):
+                mine = [key for key, held in self.keys.items() if held.account == account.id]
+                for key in mine:
+                    self.revoke_key(key)
+                return {"revoked": len(mine)}
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.stripe")
+
+    def _control_clock(self, account: StripeAccount, body: dict[str, Any]) -> dict[str, Any]:
+        if "date_header" in body:
+            if body["date_header"] not in ("real", "account"):
+                raise ValueError("date_header is to be 'real' or 'account'")
+            account.date_header = body["date_header"]
+        if "at" in body:
+            account.clock.set(body["at"])
+        if "advance" in body or "mutations" in body:
+            account.economy.advance(body.get("advance", 0), mutations=body.get("mutations", 0))
+        return {"now": account.clock.now(), "is_set": account.clock.is_set}
+
+    def _key(self, request: Request) -> Key:
+        given = api.api_key(request)
+        if given is None:
+            raise api.Refused(
+                401,
+                "You did not provide an API key. You need to provide your API key in the "
+                "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
+                "YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, "
+                "or we can help at https://support.stripe.com/.",
+            )
+        key = self.keys.get(given)
+        if key is None:
+            raise api.Refused(401, f"Invalid API Key provided: {api.masked(given)}")
+        if key.expired:
+            raise _expired(given)
+        return key
+
+    def _opened(self, key: Key, request: Request) -> StripeAccount:
+        named = request.headers.get("stripe-account")
+        id = key.account or named
+        if id is None or id not in self.accounts or named not in (None, id):
+            raise api.Refused(
+                403,
+                f"The provided key '{api.masked(api.api_key(request) or '')}' does not have access "
+                f"to account '{named}' (or that account does not exist). Application access may "
+                "have been revoked.",
+                code="account_invalid",
+            )
+        return self.accounts[id]
+
+    def _decorated(self, response: Response, request: Request) -> Response:
+        with self._lock:
+            request_id = f"req_{token(self._requests, 14)}"
+        return api.decorate(response, request, request_id)
+
+
+def _expired(key: str) -> api.Refused:
+    return api.Refused(401, f"Expired API Key provided: {api.masked(key)}", code="api_key_expired")
+
+
+def _told(account: StripeAccount) -> dict[str, Any]:
+    return {
+        "account_id": account.id,
+        "api_key": account.api_key,
+        "webhook_secret": account.webhook_secret,
+        "slug": account.slug,
+        "name": account.name,
+        "country": account.country,
+        "currency": account.currency,
+        "timezone": account.timezone,
+        "now": account.clock.now(),
+    }
+
+
+def _truth(account: StripeAccount, stream: str) -> dict[str, Any]:
+    return {
+        "count": len(account.streams[stream]),
+        "sums": account.sums(stream) if stream != "events" else {},
+        "deleted": account.deleted(stream),
+    }
