@@ -113,9 +113,9 @@ def test_values_inside_structures_are_masked():
     ],
 )
 def test_time_grows_with_the_text_and_no_faster(piece):
-    """200 kB that someone else chose are redacted in about half a second."""
-    text = piece * (200_000 // len(piece))
+    """50 kB that someone else chose are redacted in a fraction of a second."""
+    text = piece * (50_000 // len(piece))
     begun = time.thread_time()
     redact(text)
     redact(f'password="{text}')
-    assert time.thread_time() - begun < 2
+    assert time.thread_time() - begun < 1
