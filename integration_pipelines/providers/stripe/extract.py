@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -284,7 +285,11 @@ class _Follow:
     @property
     def lists(self) -> bool:
         """Whether the list of what was created since is read, rather than objects alone."""
-        return self.stream.reread is not None or len(self.changes) > LIST_RATHER
+        return (
+            self.stream.reread is not None
+            or self.stream.recent_pages is not None
+            or len(self.changes) > LIST_RATHER
+        )
 
     @property
     def filters(self) -> bool:
@@ -411,10 +416,12 @@ def _follow_one(
     if stream.reread is not None:
         earliest = follow.state["open_since"] or follow.since
         listed_since = min(follow.since, max(earliest, now - stream.reread.days * DAY))
+    elif stream.recent_pages is not None:
+        listed_since = 0
     elif follow.lists:
         listed_since = follow.since
     if listed_since is not None:
-        for listed in _list_since(reader, stream, listed_since):
+        for listed in islice(_list_since(reader, stream, listed_since), stream.recent_pages):
             open_since = _open_since(stream, listed, open_since)
             for record in listed.records:
                 follow.changes.pop(record.id, None)

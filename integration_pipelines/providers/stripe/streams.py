@@ -22,7 +22,8 @@ class StripeStream:
 
     ``object``: the `object` field of its members; ``params``: filters that keep the default from
     hiding rows; ``expand``: what the list leaves out unless asked for; ``nested``: the embedded
-    list of which only the first 10 are given; ``links``: fields that name an object of another
+    list of which only the first 10 are given; ``recent_pages``: counters of these move without an
+    event, so the newest so many pages are read each time; ``links``: fields that name an object of another
     stream which changes along with this one.
     """
 
@@ -34,6 +35,7 @@ class StripeStream:
     expand: tuple[str, ...] = ()
     nested: str | None = None
     reread: Reread | None = None
+    recent_pages: int | None = None
     links: tuple[tuple[str, str], ...] = ()
 
 
@@ -101,12 +103,15 @@ STREAMS = (
         params=(("status", "all"),),
         nested="items",
     ),
-    StripeStream("coupons", "/v1/coupons", "coupon", "Discounts that can be applied."),
+    StripeStream(
+        "coupons", "/v1/coupons", "coupon", "Discounts that can be applied.", recent_pages=5
+    ),
     StripeStream(
         "promotion_codes",
         "/v1/promotion_codes",
         "promotion_code",
         "Codes that customers redeem for a coupon.",
+        recent_pages=5,
     ),
     StripeStream(
         "credit_notes",
