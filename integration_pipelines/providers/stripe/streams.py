@@ -23,8 +23,8 @@ class StripeStream:
     ``object``: the `object` field of its members; ``params``: filters that keep the default from
     hiding rows; ``expand``: what the list leaves out unless asked for; ``nested``: the embedded
     list of which only the first 10 are given; ``recent_pages``: counters of these move without an
-    event, so the newest so many pages are read each time; ``links``: fields that name an object of another
-    stream which changes along with this one.
+    event, so the newest so many pages are read each time; ``links``: fields that name an object
+    of another stream which changes along with this one.
     """
 
     name: str

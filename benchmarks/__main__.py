@@ -1,0 +1,71 @@
+"""`python -m benchmarks [NAME…]`: run, print tables, write `benchmarks/results/NAME.json`."""
+
+import argparse
+import json
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import landing
+from benchmarks.stage import Stage, stage
+
+RESULTS = Path(__file__).parent / "results"
+
+BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]]] = {
+    "landing": lambda on, options: landing.run(on, rows=options.rows, repeats=options.repeats),
+    "landing-latency": lambda on, options: landing.run_with_latency(on),
+    "landing-memory": lambda on, options: landing.run_memory(on, rows=options.rows // 2),
+}
+
+
+def main() -> None:
+    """Run what is named on the command line, or all of it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="*", choices=[*BENCHMARKS, []], help="default: all")
+    parser.add_argument("--rows", type=int, default=40_000, help="rows of the landing benchmark")
+    parser.add_argument("--repeats", type=int, default=3, help="the median of so many is shown")
+    options = parser.parse_args()
+    # Tables are wider than a pipe's 80 columns.
+    console = Console(width=max(Console().width, 130))
+    RESULTS.mkdir(exist_ok=True)
+    for name in options.name or BENCHMARKS:
+        with console.status(f"{name} …"), stage() as on:
+            rows = BENCHMARKS[name](on, options)
+        console.print(as_table(name, rows))
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps(
+                {
+                    "benchmark": name,
+                    "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "machine": platform.platform(),
+                    "rows": rows,
+                },
+                indent=2,
+            )
+        )
+
+
+def as_table(title: str, rows: list[dict[str, Any]]) -> Table:
+    """Figures for people: three digits that matter."""
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in rows:
+        table.add_row(*(shown(value) for value in row.values()))
+    return table
+
+
+def shown(value: object) -> str:
+    """A cell."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What is measured, one case a process: `python -m benchmarks.cases CASE JSON-ARGUMENTS`.
+
+The bare loops are the least that does the work, with the same library and bytes: they set the
+limit that a sync is held against.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import requests
+
+PAGE_SIZE = 100
+CHUNK_ROWS = 5_000
+
+BARE_TABLE = """
+CREATE TABLE IF NOT EXISTS {name} (
+    venue_id text, account_id text, id text, payload jsonb NOT NULL, observed_at timestamptz,
+    PRIMARY KEY (venue_id, account_id, id)
+)
+"""
+BARE_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS bare_stage (id text, payload jsonb)"
+BARE_MERGE = """
+INSERT INTO {name} SELECT 'bare', 'acct', id, payload, now() FROM bare_stage
+ON CONFLICT (venue_id, account_id, id) DO UPDATE SET payload = excluded.payload
+"""
+
+
+class _Page(msgspec.Struct):
+    data: list[msgspec.Raw]
+    has_more: bool
+
+
+class _Head(msgspec.Struct):
+    id: str
+
+
+Work = Callable[[], dict[str, Any]]
+
+
+def fetch(*, base: str, key: str, stream: str) -> Work:
+    """(a) Fetch every page and discard it."""
+    return lambda: {"rows": sum(len(page) for page in _pages(base, key, stream))}
+
+
+def copy_and_merge(*, base: str, key: str, stream: str, dsn: str, table: str) -> Work:
+    """(b) Fetch every page, COPY the same bytes into a staging table and merge them."""
+    connection = psycopg.connect(dsn)
+    connection.execute(BARE_TABLE.format(name=table))
+    connection.execute(BARE_STAGE)
+    connection.commit()
+
+    def work() -> dict[str, Any]:
+        rows = 0
+        held: list[tuple[str, bytes]] = []
+        for page in _pages(base, key, stream):
+            held += page
+            if len(held) >= CHUNK_ROWS:
+                rows += _merge(connection, held, table)
+                held = []
+        return {"rows": rows + _merge(connection, held, table)}
+
+    return work
+
+
+def sync_venue(*, venue_id: str, full: bool = False, streams: list[str] | None = None) -> Work:
+    """A sync of the venue's Stripe account, as the assets run it."""
+    from integration_pipelines.core.credentials import Vault, open_connections
+    from integration_pipelines.core.database import create_engine
+    from integration_pipelines.core.ingest import open_client, sync
+    from integration_pipelines.core.provider import Limits
+    from integration_pipelines.core.settings import load_settings
+    from integration_pipelines.providers import PROVIDERS
+
+    # The stand-in documents no pace, and Stripe's would hide what the work costs.
+    unhurried = Limits(rate=2_000, concurrency=8)
+    settings = load_settings()
+    engine = create_engine(settings)
+    vault = Vault(settings)
+    with engine.begin() as session:
+        (connection,) = open_connections(session, venue_ids=[venue_id])
+    provider = PROVIDERS[connection.provider]
+    client = open_client(settings, engine, vault, provider, connection, limits=unhurried)
+
+    def work() -> dict[str, Any]:
+        results = sync(
+            engine,
+            provider=provider,
+            connection=connection,
+            client=client,
+            streams=streams,
+            full=full,
+        )
+        failed = [f"{result.stream}: {result.error}" for result in results if result.error]
+        if failed:
+            raise SystemExit("; ".join(failed))
+        counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "api_calls")
+        return {
+            "rows": sum(result.fetched for result in results),
+            **{name: sum(getattr(result, name) for result in results) for name in counts},
+        }
+
+    return work
+
+
+CASES: dict[str, Callable[..., Work]] = {
+    "fetch": fetch,
+    "copy_and_merge": copy_and_merge,
+    "sync_venue": sync_venue,
+}
+
+
+def _pages(base: str, key: str, stream: str) -> Iterator[list[tuple[str, bytes]]]:
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {key}"
+    params = {"limit": str(PAGE_SIZE)}
+    while True:
+        answer = session.get(f"{base}/v1/{stream}", params=params, timeout=60)
+        page = msgspec.json.decode(answer.content, type=_Page)
+        yield [(msgspec.json.decode(raw, type=_Head).id, bytes(raw)) for raw in page.data]
+        if not page.has_more:
+            return
+        params["starting_after"] = msgspec.json.decode(page.data[-1], type=_Head).id
+
+
+def _merge(connection: psycopg.Connection[Any], held: list[tuple[str, bytes]], table: str) -> int:
+    lines = (
+        b"%s\t%s\n" % (name.encode(), msgspec.json.format(body, indent=-1).replace(b"\\", b"\\\\"))
+        for name, body in held
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy("COPY bare_stage (id, payload) FROM STDIN") as copy:
+            copy.write(b"".join(lines))
+        cursor.execute(BARE_MERGE.format(name=table))
+        cursor.execute("TRUNCATE bare_stage")
+    connection.commit()
+    return len(held)
+
+
+def main() -> None:
+    """Do the case that the command line names and print its figures as one line of JSON.
+
+    Imports, and opening what a long-lived process holds open, are not part of the work.
+    """
+    case, arguments = sys.argv[1], json.loads(sys.argv[2])
+    work = CASES[case](**arguments)
+    before, begun = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    figures = {
+        **result,
+        "seconds": seconds,
+        "client_cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "peak_mb": after.ru_maxrss / 1024,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Where benchmarks run: a Postgres and a provider of their own, and child processes to measure.
+
+Each case runs in a new Python process, so that its CPU and its peak of memory are its own; the
+Postgres server's CPU is counted with it, the provider's stand-in is not.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+from pydantic import SecretStr
+
+from integration_pipelines.core.database import initialise
+from integration_pipelines.core.embedded_postgres import embedded_postgres, status
+from integration_pipelines.core.settings import AppEnv, Settings
+from integration_pipelines.providers import PROVIDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A Postgres under ``settings``, and the stand-in's ``base_url``."""
+
+    settings: Settings
+    base_url: str
+    postmaster: psutil.Process
+
+    def stripe_account(self, slug: str, **options: Any) -> dict[str, Any]:
+        """A Stripe account of the stand-in: its ``account_id`` and ``api_key``."""
+        account: dict[str, Any] = self._control("stripe/accounts", slug=slug, **options)
+        return account
+
+    def latency(self, seconds: float) -> None:
+        """Let every answer of the stand-in take so long."""
+        self._control("latency", seconds=seconds)
+
+    def change_charges(self, account_id: str, *, every: int) -> None:
+        """Change every so-many-th of an account's charges."""
+        account = f"stripe/accounts/{account_id}"
+        told = requests.get(f"{self.base_url}/_sandbox/{account}/streams/charges", timeout=600)
+        for charge_id in told.json()["ids"][::every]:
+            update = {"stream": "charges", "id": charge_id, "changes": {"description": "changed"}}
+            self._control(f"{account}/mutations", update=update)
+
+    def owner_dsn(self) -> str:
+        """libpq's URL of the database's owner."""
+        assert self.settings.database_url is not None
+        return self.settings.database_url.get_secret_value()
+
+    def _control(self, path: str, **body: Any) -> Any:
+        answer = requests.post(f"{self.base_url}/_sandbox/{path}", json=body, timeout=600)
+        answer.raise_for_status()
+        return answer.json()
+
+    def measure(self, case: str, **arguments: Any) -> dict[str, Any]:
+        """Run one case of `benchmarks.cases` in a process of its own.
+
+        Returns what the case returns, with ``client_cpu``, ``postgres_cpu`` (seconds) and
+        ``peak_mb`` (of the client).
+        """
+        before = self._postgres_cpu()
+        child = subprocess.run(
+            [sys.executable, "-m", "benchmarks.cases", case, json.dumps(arguments)],
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
+        result["postgres_cpu"] = self._postgres_cpu() - before
+        return result
+
+    def _environment(self) -> Mapping[str, str]:
+        assert self.settings.database_url is not None
+        return {
+            **os.environ,
+            "APP_ENV": "test",
+            "DATABASE_URL": self.settings.database_url.get_secret_value(),
+            "DATA_DIR": str(self.settings.data_dir),
+            "STRIPE_API_BASE": f"{self.base_url}/stripe",
+        }
+
+    def _postgres_cpu(self) -> float:
+        """Seconds of CPU of the server and its backends, those that have ended included."""
+        while True:
+            own = self.postmaster.cpu_times()
+            total = own.user + own.system + own.children_user + own.children_system
+            try:
+                for backend in self.postmaster.children():
+                    times = backend.cpu_times()
+                    total += times.user + times.system
+            except psutil.NoSuchProcess:
+                continue  # One has ended since, and counts with the postmaster's own now.
+            return float(total)
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """A stage in a temporary directory; everything on it ends with the block."""
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-") as directory,
+        embedded_postgres(Path(directory)) as server,
+        _stand_in() as base_url,
+    ):
+        url = (
+            f"postgresql://owner:{server.owner_password}@127.0.0.1:{server.port}/venue_integrations"
+        )
+        settings = Settings(
+            app_env=AppEnv.TEST,
+            database_url=SecretStr(url),
+            data_dir=Path(directory),
+            stripe_api_base=f"{base_url}/stripe",
+        )
+        initialise(settings, PROVIDERS.values())
+        pid = status(Path(directory)).pid
+        assert pid is not None
+        yield Stage(settings, base_url, psutil.Process(pid))
+
+
+@contextmanager
+def _stand_in() -> Iterator[str]:
+    """The provider sandbox, on a free port, in a process of its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "provider_sandbox", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().rsplit(" ", 1)[-1].strip()
+    finally:
+        server.terminate()
+        server.wait(20)
