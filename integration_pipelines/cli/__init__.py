@@ -19,6 +19,7 @@ COMMANDS = {
     "venues": ("venues", "Add, list and remove venues."),
     "connect": ("connections", "Connect a venue's account: credentials as JSON on standard input."),
     "disconnect": ("connections", "Disconnect a venue's account; its data stays."),
+    "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
     "db": ("database", "The database's URL, and psql on it."),
 }

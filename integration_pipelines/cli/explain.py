@@ -4,7 +4,7 @@ import psycopg
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 
-from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.errors import ConfigurationError, IntegrationError
 from integration_pipelines.core.redaction import redact
 
 NOT_PREPARED = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
@@ -14,6 +14,9 @@ def explain(error: Exception) -> str:
     """``error`` in one line without secrets: what is wrong and what to do."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     said = str(cause).strip()
+    if isinstance(error, ConfigurationError):
+        # It names fields and settings and quotes none of their values.
+        return " ".join(said.split())
     if isinstance(error, IntegrationError):
         message = said
     elif isinstance(cause, NOT_PREPARED):

@@ -1,0 +1,244 @@
+"""The `integrations` command, run as people run it: a process of its own, a database of its own."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from integration_pipelines.cli import main
+from integration_pipelines.core.settings import Settings
+
+COMMAND = Path(sys.executable).with_name("integrations")
+
+Completed = subprocess.CompletedProcess[str]
+Run = Callable[..., Completed]
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Run:
+    """``run(*arguments, stdin="", **variables)``: the command's end, its output in hand."""
+    return partial(run_command, environment, tmp_path)
+
+
+@pytest.fixture
+def run_here(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """The same within this process: for the many things that end before they begin."""
+
+    def run(*arguments: str, stdin: str = "", **variables: str) -> Completed:
+        with monkeypatch.context() as process, pytest.raises(SystemExit) as ended:
+            process.chdir(tmp_path)
+            process.setattr(sys, "argv", ["integrations", *arguments])
+            process.setattr(sys, "stdin", io.StringIO(stdin))
+            for name, value in (environment | variables).items():
+                process.setenv(name, value)
+            main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Completed(arguments, ended.value.code, said.out, said.err)
+
+    return run
+
+
+def run_command(
+    environment: dict[str, str], folder: Path, *arguments: str, stdin: str = "", **variables: str
+) -> Completed:
+    return subprocess.run(
+        [COMMAND, *arguments],
+        input=stdin,
+        env=environment | variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def succeeded(completed: Completed) -> str:
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
+
+
+def refused(completed: Completed, *, status: int = 1) -> str:
+    """What one line on standard error said."""
+    assert completed.returncode == status, completed.stdout + completed.stderr
+    lines = completed.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("integrations: "), completed.stderr
+    return lines[0].removeprefix("integrations: ")
+
+
+def read_json(completed: Completed) -> Any:
+    return json.loads(succeeded(completed))
+
+
+def test_help_imports_neither_dagster_nor_a_driver() -> None:
+    listing = subprocess.run(
+        [sys.executable, "-X", "importtime", COMMAND, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    imported = {line.rpartition("|")[2].strip() for line in listing.splitlines()}
+    assert "click" in imported
+    assert not imported & {"dagster", "sqlalchemy", "psycopg", "pydantic", "pandas"}
+
+
+def test_status_imports_no_dagster(environment: dict[str, str], tmp_path: Path) -> None:
+    listing = subprocess.run(
+        [sys.executable, "-X", "importtime", COMMAND, "status"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    imported = {line.rpartition("|")[2].strip() for line in listing.splitlines()}
+    assert "sqlalchemy" in imported
+    assert not imported & {"dagster", "dbt", "pandas", "aws_encryption_sdk"}
+
+
+def test_init_makes_an_empty_database_ready_and_is_safe_to_repeat(
+    empty_settings: Settings, tmp_path: Path
+) -> None:
+    assert empty_settings.database_url is not None
+    run = partial(
+        run_command,
+        {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": empty_settings.database_url.get_secret_value(),
+            "DATA_DIR": str(tmp_path / "data"),
+        },
+        tmp_path,
+    )
+    assert "run `integrations init`" in refused(run("venues", "list"))
+    for _ in range(2):
+        assert "is ready" in succeeded(run("init"))
+    assert "no venue yet" in succeeded(run("venues", "list"))
+
+
+def test_venues_are_added_listed_and_removed(run: Run) -> None:
+    added = succeeded(
+        run("venues", "add", "zum-anker", "--timezone", "Europe/Berlin", "--currency", "EUR")
+    )
+    assert "integrations connect PROVIDER --venue zum-anker" in added
+    (venue,) = read_json(run("venues", "list", "--json"))
+    assert set(venue) == {
+        "venue_id",
+        "name",
+        "timezone",
+        "currency",
+        "day_starts_at",
+        "created_at",
+    }
+    assert (venue["venue_id"], venue["name"]) == ("zum-anker", "Zum Anker")
+    assert "Europe/Berlin" in succeeded(run("venues", "list"))
+
+    asked = run("venues", "remove", "zum-anker", stdin="n\n")
+    assert "1 row of control.venues" in asked.stdout
+    assert "was not removed" in asked.stderr and asked.returncode == 1
+    succeeded(run("venues", "remove", "zum-anker", "--yes"))
+    assert read_json(run("venues", "list", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["venues", "add", "Zum Anker"], "slug 'Zum Anker' cannot name a venue"),
+        (["venues", "add", "anker", "--timezone", "Berlin"], "timezone 'Berlin' is unknown"),
+        (["venues", "add", "anker", "--day-starts-at", "4am"], "day_starts_at '4am'"),
+        (["venues", "remove", "nobody"], "there is no venue nobody"),
+        (["connect", "paypal", "--venue", "anker"], "there is no provider paypal: choose of"),
+        (["disconnect", "stripe", "--venue", "nobody"], "there is no venue nobody"),
+        (["db", "psql", "--role", "root"], "there is no role root: choose of pipeline"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(run_here: Run, arguments: list[str], said: str) -> None:
+    assert said in refused(run_here(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["frobnicate"], "No such command 'frobnicate': see `integrations --help`"),
+        (["connect", "stripe"], "Missing option '--venue': see `integrations connect --help`"),
+        (["status", "--frob"], "No such option '--frob': see `integrations status --help`"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_status_2(
+    run_here: Run, arguments: list[str], said: str
+) -> None:
+    assert refused(run_here(*arguments), status=2).startswith(said)
+
+
+def test_a_wrong_setting_is_named(run_here: Run) -> None:
+    assert "STRIPE_SECRET: see .env.example" in refused(run_here("status", STRIPE_SECRET="x"))
+    assert "APP_ENV: " in refused(run_here("status", APP_ENV="staging"))
+    assert "DATABASE_URL is not of the form" in refused(
+        run_here("status", DATABASE_URL="mysql://x")
+    )
+
+
+def test_a_database_that_is_away_is_told_without_the_password(run_here: Run) -> None:
+    away = "postgresql://owner:canary-password@127.0.0.1:9/venues"
+    said = refused(run_here("status", DATABASE_URL=away))
+    assert "the database does not answer" in said and "DATABASE_URL" in said
+    assert "canary" not in said
+
+
+def test_debug_shows_the_traceback(run: Run) -> None:
+    failed = run("--debug", "venues", "remove", "nobody", "--yes")
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"),
+    [
+        ("", "standard input is not a JSON object"),
+        ('["rk_test_canary"]', "standard input is not a JSON object"),
+        ('{"api_key": "rk_test_canary"', "standard input is not a JSON object"),
+        ('{"apikey": "rk_test_canary"}', "give api_key"),
+        ('{"api_key": ["rk_test_canary"]}', "api_key: "),
+    ],
+)
+def test_malformed_credentials_are_named_and_not_echoed(
+    run_here: Run, stdin: str, said: str
+) -> None:
+    message = refused(run_here("connect", "stripe", "--venue", "anker", stdin=stdin))
+    assert said in message
+    assert "canary" not in message
+
+
+def test_psql_reads_every_venue_and_writes_nothing_by_default(run: Run) -> None:
+    succeeded(run("venues", "add", "anker"))
+    query = "select venue_id from control.venues"
+    assert succeeded(run("db", "psql", "-Atc", query)) == "anker\n"
+    written = run("db", "psql", "-c", "create table marts.mine ()")
+    assert written.returncode == 1 and "read-only transaction" in written.stderr
+    assert succeeded(run("db", "psql", "--role", "pipeline", "-Atc", query)) == "anker\n"
+
+
+def test_the_url_opens_the_database_as_the_role_asked_for(run: Run) -> None:
+    with psycopg.connect(succeeded(run("db", "url")).strip()) as connection:
+        assert connection.execute("select current_user").fetchone() == ("dbt",)
+    url = make_url(succeeded(run("db", "url", "--role", "analyst_all")).strip())
+    assert (url.drivername, url.username) == ("postgresql", "analyst_all") and url.password
+
+
+def test_status_without_connections_says_how_to_begin(run: Run) -> None:
+    assert "integrations connect PROVIDER" in succeeded(run("status"))
+    assert read_json(run("status", "--json")) == {"connections": []}
