@@ -21,6 +21,8 @@ API_VERSION = "2026-10-28.endive"
 PAGE_SIZE = 100
 API_BASE = "https://api.stripe.com"
 
+LONGEST_NESTED = 10_000
+"""Pages of one object's nested list; more can only be a list that loops."""
 MISSING = {"resource_missing", "invalid_request_error"}
 """How a 404 reads that is about the object and not about the path."""
 
@@ -31,6 +33,11 @@ Params = list[tuple[str, str]]
 class _List(Struct):
     data: list[Raw]
     has_more: bool
+
+
+class _Embedded(Struct):
+    data: list[Raw] = []
+    has_more: bool = False
 
 
 class Head(Struct):
@@ -196,11 +203,11 @@ class StripeReader:
         if embedded is None or bytes(embedded) == b"null":
             return payload, 0
         nested = _decode(embedded, dict[str, Raw])
-        page = _decode(embedded, _List)
-        if not page.has_more:
+        first = _decode(embedded, _Embedded)
+        if not first.has_more or not first.data:
             return payload, 0
-        members, calls = list(page.data), 0
-        while page.has_more:
+        members, calls, more = list(first.data), 0, True
+        while more:
             after = _decode(members[-1], Head).id
             page = self.transport.request(
                 "GET",
@@ -209,11 +216,9 @@ class StripeReader:
                 endpoint=f"GET {stream.path}/:id/{stream.nested}",
                 parse=lambda response: _decode(compact(response.body), _List),
             )
-            calls += 1
-            if not page.data and page.has_more:
-                raise MalformedResponse(f"{stream.nested} of {stream.name} never end")
+            calls, more = calls + 1, page.has_more
             members += page.data
-            if calls > 10_000:
+            if more and (not page.data or calls > LONGEST_NESTED):
                 raise MalformedResponse(f"{stream.nested} of {stream.name} never end")
         nested["data"] = Raw(msgspec.json.encode(members))
         nested["has_more"] = Raw(b"false")
