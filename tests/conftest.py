@@ -7,6 +7,7 @@ With REQUIRE_ALL=1 a skipped test is a failed one.
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -80,6 +81,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
             port=server.port,
             database=DATABASE,
         )
+    shutil.rmtree(data_path)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ START_TIMEOUT = 120
 STOP_TIMEOUT = 60
 ORPHAN_TIMEOUT = 10
 NO_PROCESS = 2**31 - 1
+PARTIAL = "postgres.partial-"
 
 CONFIGURATION = {
     "listen_addresses": HOST,
@@ -221,28 +222,26 @@ def _create_cluster(data_path: Path, prefix: list[str], uid: int | None) -> None
         superuser_password=secrets.token_urlsafe(24),
         owner_password=secrets.token_urlsafe(24),
     )
-    partial = data_path / "postgres.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o700)
-    _give(partial, uid)
-    with tempfile.NamedTemporaryFile("w", dir=data_path, prefix="postgres.") as password:
-        password.write(server.superuser_password)
-        password.flush()
-        _give(Path(password.name), uid)
+    for left_behind in data_path.glob(f"{PARTIAL}*"):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=data_path, prefix=PARTIAL) as folder:
+        cluster, password = Path(folder, "cluster"), Path(folder, "password")
+        password.write_text(server.superuser_password)
+        _give(Path(folder), uid)
         _run(
             prefix,
             "initdb",
-            f"--pgdata={partial}",
+            f"--pgdata={cluster}",
             "--username=postgres",
             "--auth=scram-sha-256",
-            f"--pwfile={password.name}",
+            f"--pwfile={password}",
             "--encoding=UTF8",
             "--locale-provider=builtin",
             "--locale=C.UTF-8",
             "--no-instructions",
         )
-    _write_server(data_path, server)
-    partial.rename(data_path / "postgres")
+        _write_server(data_path, server)
+        cluster.rename(data_path / "postgres")
 
 
 def _stop(data_path: Path) -> None:

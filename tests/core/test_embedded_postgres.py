@@ -301,7 +301,7 @@ def test_an_engine_brings_a_killed_server_back(data_path: Path) -> None:
     with serving(data_path):
         engine = owner_engine(settings)
         with engine.connect() as connection:
-            backend = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            backend = int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
         kill_postmaster(data_path)
         while psutil.pid_exists(backend):
             time.sleep(0.01)
@@ -350,11 +350,11 @@ def test_four_processes_starting_at_once_share_one_server(tmp_path: Path) -> Non
 
 
 def test_a_first_start_that_was_killed_is_begun_anew(tmp_path: Path) -> None:
-    partial = tmp_path / "postgres.partial"
-    partial.mkdir()
+    partial = tmp_path / "postgres.partial-x" / "cluster"
+    partial.mkdir(parents=True)
     (partial / "PG_VERSION").write_text("18")
     with serving(tmp_path) as server, connect(server):
-        assert not partial.exists()
+        assert not list(tmp_path.glob("*partial*"))
 
 
 def test_lost_passwords_are_named(data_path: Path) -> None:
