@@ -1,6 +1,6 @@
 """Stand-ins of the providers' APIs, with a ledger of what is true in them.
 
-`python -m provider_sandbox` serves them; `running_sandbox()` serves them inside a test. The stand-in
+`python -m provider_sandbox` serves them; `running_sandbox()` serves them inside a test. It
 imports nothing of the pipelines, so that one author's mistake cannot stand on both sides.
 """
 

@@ -1,11 +1,11 @@
 """The control API below `/_sandbox/`: JSON in, JSON out.
 
-    GET    /_sandbox/stats                            requests, 429s and refusals; DELETE forgets them
+    GET    /_sandbox/stats                            requests, 429s, refusals; DELETE forgets
     GET    /_sandbox/faults                           faults in force; DELETE ends them all
-    POST   /_sandbox/faults   {"kind": "rate_limited", "path": "/v1/charges", "times": 3, ...}
-    POST   /_sandbox/limits   {"account": "acct_... or slug or *", "rate": 100, "retry_after": 1}
+    POST   /_sandbox/faults   {"kind": "rate_limited", "path": "/v1/charges", "times": 3}
+    POST   /_sandbox/limits   {"account": "SLUG, id or *", "rate": 100, "retry_after": 1}
     POST   /_sandbox/latency  {"seconds": 0.3}
-    *      /_sandbox/<provider>/...                   the provider's accounts, keys, clock, mutations
+    *      /_sandbox/<provider>/...                   the provider's own
 
 An answer of 400 or 404 is {"error": "what is wrong and what to do"}.
 """

@@ -4,9 +4,11 @@ import time
 from base64 import b64encode
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -121,28 +123,43 @@ class Collection:
         return index.get(value, ())
 
 
-def between(rows: Sequence[Row], first: int | None, last: int | None) -> Sequence[Row]:
-    """The rows created in seconds ``first`` to ``last``, both included; None is no bound."""
-    start = 0 if first is None else bisect_left(rows, (first, 0), key=_key)
-    end = len(rows) if last is None else bisect_left(rows, (last + 1, 0), key=_key)
-    return rows if (start, end) == (0, len(rows)) else rows[start:end]
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of rows, oldest first, that copies none of them."""
 
+    rows: Sequence[Row]
+    start: int
+    end: int
 
-def slice_newest_first(
-    rows: Sequence[Row], limit: int, *, after: Key | None = None, before: Key | None = None
-) -> tuple[list[Row], bool]:
-    """A page of ``rows`` (oldest first) read newest first, and whether there are more beyond it.
+    @classmethod
+    def between(cls, rows: Sequence[Row], first: int | None, last: int | None) -> Self:
+        """The rows created in seconds ``first`` to ``last``, both included; None is no bound."""
+        start = 0 if first is None else bisect_left(rows, (first, 0), key=_key)
+        end = len(rows) if last is None else bisect_left(rows, (last + 1, 0), key=_key)
+        return cls(rows, start, max(start, end))
 
-    ``after``: the page that follows this place; ``before``: the page that ends just before it.
-    The place need not be among the rows.
-    """
-    if before is not None:
-        start = bisect_right(rows, before, key=_key)
-        page = rows[start : start + limit]
-        return list(reversed(page)), start + limit < len(rows)
-    end = len(rows) if after is None else bisect_left(rows, after, key=_key)
-    start = max(end - limit, 0)
-    return list(reversed(rows[start:end])), start > 0
+    def __iter__(self) -> Iterator[Row]:
+        return islice(self.rows, self.start, self.end)
+
+    def newest_first(
+        self, limit: int, *, after: Key | None = None, before: Key | None = None
+    ) -> tuple[list[Row], bool]:
+        """A page, newest first, and whether there are more rows beyond it.
+
+        ``after``: the page that follows this place; ``before``: the page that ends just before
+        it. The place need not be among the rows.
+        """
+        if before is not None:
+            start = bisect_right(self.rows, before, self.start, self.end, key=_key)
+            end = min(start + limit, self.end)
+            more = end < self.end
+        else:
+            end = self.end
+            if after is not None:
+                end = bisect_left(self.rows, after, self.start, self.end, key=_key)
+            start = max(end - limit, self.start)
+            more = start > self.start
+        return list(reversed(self.rows[start:end])), more
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""What comes in and what goes out, as values: the server, the providers and the faults share them."""
+"""What comes in and what goes out, as values shared by server, providers and faults."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -93,6 +93,10 @@ class StripeAccount:
         """All lines of an invoice or credit note, or the line items of a checkout session."""
         return [decode(line) for line in self.nested.get((stream, id), ())]
 
+    def payments(self, invoice_id: str) -> list[Json]:
+        """The payments of an invoice, which name the payment intent that paid it."""
+        return [decode(one) for one in self.nested.get(("payments", invoice_id), ())]
+
     def sums(self, stream: str, amount: str = "amount") -> dict[str, int]:
         """Sum of an amount by currency, in minor units."""
         sums: Counter[str] = Counter()
@@ -130,13 +134,14 @@ class StripeAccount:
         row = self.streams[stream].get(id)
         if row is None:
             raise LookupError(f"there is no {id!r} in {stream} of account {self.slug!r}")
-        found, before = row.object, row.object
+        found = row.object
         for name, value in changes.items():
             *path, last = name.split(".")
             holder = found
             for step in path:
                 holder = holder[step]
             holder[last] = value
+        before = row.object if event else {}
         self.streams[stream].replace(id, encode(found))
         if event is not None:
             self.emit(event, found, at=at, previous=_previous(before, found))

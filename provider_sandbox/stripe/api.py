@@ -4,21 +4,14 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from provider_sandbox.ledger import (
-    Json,
-    Key,
-    Row,
-    between,
-    decode,
-    encode,
-    slice_newest_first,
-)  # fmt: skip
+from provider_sandbox.ledger import Json, Key, Row, Span, decode, encode
 from provider_sandbox.messages import Page, Request, Response
 from provider_sandbox.stripe import shapes
 from provider_sandbox.stripe.account import StripeAccount
@@ -197,7 +190,7 @@ def _list(account: StripeAccount, endpoint: Endpoint, query: Query) -> Response:
                 400, f"Missing required param: {name}.", code="parameter_missing", param=name
             )
     expansions = _expansions(endpoint, query, prefix="data.")
-    rows = _filtered(account, endpoint, {**endpoint.defaults, **query})
+    rows = _filtered(account, endpoint, query)
     owner = account.streams[endpoint.stream]
 
     def place(id: str, param: str) -> Key:
@@ -209,7 +202,7 @@ def _list(account: StripeAccount, endpoint: Endpoint, query: Query) -> Response:
     limit, after, before = _paging(query, place)
 
     def page(after: Key | None, before: Key | None) -> Page:
-        found, has_more = slice_newest_first(rows, limit, after=after, before=before)
+        found, has_more = rows.newest_first(limit, after=after, before=before)
         bodies = [
             encode(_expanded(account, endpoint, row.object, expansions)) if expansions else row.body
             for row in found
@@ -252,8 +245,8 @@ def _lines(
     return Response(page=page(after, before))
 
 
-def _filtered(account: StripeAccount, endpoint: Endpoint, query: Query) -> Sequence[Row]:
-    """Rows, oldest first, that pass every filter of the query."""
+def _filtered(account: StripeAccount, endpoint: Endpoint, query: Query) -> Span:
+    """The rows that pass every filter of the query."""
     collection = account.streams[endpoint.stream]
     rows: Sequence[Row] = collection.rows
     wanted: list[tuple[Filter, Callable[[Any], bool]]] = []
@@ -273,8 +266,11 @@ def _filtered(account: StripeAccount, endpoint: Endpoint, query: Query) -> Seque
         elif held.kind is Kind.TEXTS:
             if not isinstance(value, list):
                 raise Refused(400, "Invalid array", param=name)
-            matches = [_matcher(one) for one in value]
-            wanted.append((held, lambda found, m=matches: any(f(found) for f in m)))
+            if rows is collection.rows:
+                found = (collection.with_value(name, held.values, one) for one in set(value))
+                rows = sorted(chain.from_iterable(found), key=attrgetter("key"))
+            else:
+                wanted.append((held, set(value).__contains__))
         else:
             if not isinstance(value, str):
                 raise Refused(400, f"Invalid string: {value}", param=name)
@@ -283,14 +279,15 @@ def _filtered(account: StripeAccount, endpoint: Endpoint, query: Query) -> Seque
                 rows = collection.with_value(name, held.values, sought)
             else:
                 wanted.append((held, _matcher(sought)))
-    rows = between(rows, *ranged)
-    if wanted:
+    span = Span.between(rows, *ranged)
+    if not wanted:
+        return span
 
-        def passes(found: Json) -> bool:
-            return all(any(test(v) for v in held.values(found)) for held, test in wanted)
+    def passes(found: Json) -> bool:
+        return all(any(test(v) for v in held.values(found)) for held, test in wanted)
 
-        rows = [row for row in rows if passes(row.object)]
-    return rows
+    passing = [row for row in span if passes(row.object)]
+    return Span(passing, 0, len(passing))
 
 
 def _swept_by(account: StripeAccount, payout: str) -> list[Row]:
@@ -306,6 +303,8 @@ def _given(endpoint: Endpoint, query: Query) -> list[tuple[str, Filter, Any]]:
     for name, held in endpoint.filters.items():
         outer, _, inner = name.rstrip("]").partition("[")
         if outer not in query:
+            if name in endpoint.defaults:
+                given.append((name, Filter(Kind.TEXT, held.values), endpoint.defaults[name]))
             continue
         value = query[outer]
         if inner:
@@ -380,16 +379,12 @@ def _converted(name: str, held: Filter, value: str) -> Any:
         if value not in ("true", "false"):
             raise Refused(400, f"Invalid boolean: {value}", param=name)
         return value == "true"
-    if held.kind is Kind.CHOICE and value not in held.choices and value != _default_of(name):
+    if held.kind is Kind.CHOICE and value not in held.choices:
         choices = ", ".join(held.choices[:-1])
         raise Refused(
             400, f"Invalid {name}: must be one of {choices}, or {held.choices[-1]}", param=name
         )
     return value
-
-
-def _default_of(name: str) -> str | None:
-    return BY_STREAM["subscriptions"].defaults.get(name)
 
 
 def _integer(text: Any, name: str) -> int:
@@ -475,7 +470,7 @@ def _embed(account: StripeAccount, endpoint: Endpoint, found: Json, name: str) -
     if (endpoint.stream, name) == ("charges", "refunds"):
         by_charge = BY_STREAM["refunds"].filters["charge"]
         rows = account.streams["refunds"].with_value("charge", by_charge.values, id)
-        refunds, more = slice_newest_first(rows, DEFAULT_LIMIT)
+        refunds, more = Span(rows, 0, len(rows)).newest_first(DEFAULT_LIMIT)
         url = f"/v1/charges/{id}/refunds"
         found[name] = shapes.listing([row.object for row in refunds], url, has_more=more)
     elif name == "tiers":

@@ -57,7 +57,7 @@ def _customer(account: StripeAccount) -> Json:
 def _intent(account: StripeAccount) -> Json:
     intent = shapes.payment_intent(
         ID, CREATED, amount=AMOUNT, currency=account.currency, customer=None, tip=None,
-        capture_method="automatic", description="Tickets & bar", metadata={"order": ID}, secret="s",
+        capture_method="automatic", description="Tickets & bar", metadata={"order": ID}, secret=ID,
     )  # fmt: skip
     return intent | {"status": "succeeded", "amount_received": AMOUNT}
 

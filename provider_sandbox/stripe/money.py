@@ -15,7 +15,7 @@ def minor(amount: float, currency: str) -> int:
     """An amount in US dollars as a likely price in ``currency``, in minor units. A three-decimal
     currency takes multiples of ten only, as the card networks do."""
     exponent = EXPONENTS.get(currency, 2)
-    units = amount / USD_VALUE[currency] * 10**exponent
+    units: float = amount / USD_VALUE[currency] * 10**exponent
     return max(round(units / 10) * 10, 10) if exponent == 3 else max(round(units), 1)
 
 
@@ -30,9 +30,9 @@ def exchange_rate(currency: str, settlement: str, random: Random) -> float | Non
 
 
 def converted(amount: int, rate: float | None) -> int:
-    return amount if rate is None else share(amount, Decimal(str(rate)))
+    return amount if rate is None else share(amount, Decimal(repr(rate)))
 
 
 def share(amount: int, rate: Decimal) -> int:
     """``amount`` times ``rate``, half a minor unit rounded away from zero."""
-    return int((amount * rate).quantize(Decimal(1), ROUND_HALF_UP))
+    return int((Decimal(amount) * rate).quantize(Decimal(1), ROUND_HALF_UP))

@@ -20,7 +20,7 @@ def listing(rows: list[Json], url: str, *, has_more: bool = False) -> Json:
 
 
 def account(owner: "StripeAccount") -> Json:
-    requirements = {
+    requirements: Json = {
         "alternatives": [], "current_deadline": None, "currently_due": [],
         "disabled_reason": None, "errors": [], "eventually_due": [], "past_due": [],
         "pending_verification": [],
@@ -104,7 +104,6 @@ def customer(
         "balance": 0,
         "created": at,
         "currency": None,
-        "customer_account": None,
         "default_source": None,
         "delinquent": False,
         "description": None,
@@ -334,7 +333,7 @@ def charge(
 
 def _method_details(type: str, brand: str, last4: str, country: str, intent: Json) -> Json:
     if type != "card":
-        return {type: {"bank_code": "37040044", "bank_name": "Bank", "country": country,
+        return {type: {"bank_code": "37040044", "country": country,
                        "fingerprint": f"{last4}Fp", "last4": last4, "mandate": None,
                        "branch_code": None}, "type": type}  # fmt: skip
     return {
@@ -428,6 +427,7 @@ def dispute(id: str, at: int, *, charge: Json, amount: int, reason: str, due_by:
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
+            "submission_method": "not_submitted",
         },
         "is_charge_refundable": False,
         "livemode": False,
@@ -437,6 +437,7 @@ def dispute(id: str, at: int, *, charge: Json, amount: int, reason: str, due_by:
             "card": {
                 "brand": "visa",
                 "case_type": "chargeback",
+                "network": "visa",
                 "network_reason_code": "10.4",
             },
             "type": "card",

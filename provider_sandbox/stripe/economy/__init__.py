@@ -1,0 +1,219 @@
+"""What goes on in an account: sales, refunds, disputes, payouts, invoices and all that follows.
+
+Every step keeps the books to the cent and tells it by the events that Stripe sends, and only
+those. Steps due later wait in a queue, so that a clock that moves on plays them. The parts build on
+each other: ground, catalogue, balance, payments, billing, checkout, edits.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from provider_sandbox.ledger import Json
+from provider_sandbox.stripe.account import DAY, EVENTS_KEPT
+from provider_sandbox.stripe.economy.edits import Edits
+from provider_sandbox.stripe.economy.ground import HOUR, MONTH
+from provider_sandbox.stripe.money import USD_VALUE
+
+__all__ = ["HOUR", "MONTH", "Economy", "default_currencies"]
+
+HOURS = (9, 6, 4, 4, 3, 1, 0, 0, 0, 1, 2, 3, 5, 5, 3, 3, 4, 6, 9, 12, 12, 10, 10, 10)
+"""How much is sold in each local hour: evenings, and the small hours about midnight and four."""
+WEEKDAYS = (2, 2, 3, 4, 7, 8, 4)
+GOODS = (
+    ("Standing ticket", 32.5), ("Balcony seat", 58), ("Two-day pass", 119), ("Lager 0.5 l", 7.2),
+    ("House \"Negroni\"", 12.75), ("Café crème", 4.1), ("Vinyl LP", 27.99), ("Cloakroom", 2.5),
+    ("VIP table — 6 guests", 640), ("T-shirt, black", 24.9), ("Sound engineer, hour", 55),
+    ("Hall rental, evening", 1850), ("Crêpe jambon/fromage", 8.6), ("Poster 50/70 cm", 15),
+)  # fmt: skip
+MEMBERSHIPS = (("Friends of the house", 9.9), ("Patron", 49), ("Rehearsal room", 180))
+ADDED_CURRENCIES = {"usd": ("eur",), "eur": ("usd", "gbp"), "jpy": ("usd",), "kwd": ("usd", "eur")}
+
+KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "create": (40, ("sell", "sell", "sell", "add_customer", "check_out", "bill", "subscribe")),
+    "update": (25, ("edit",)),
+    "refund": (10, ("refund_any",)),
+    "dispute": (3, ("dispute_any",)),
+    "settle": (10, ("settle_any",)),
+    "cancel": (3, ("cancel_any",)),
+    "credit": (3, ("credit",)),
+    "delete": (4, ("remove",)),
+    "payout": (2, ("pay_out",)),
+    "offer": (2, ("add_coupon", "add_promotion_code")),
+}
+"""Kinds of mutation: how often they are drawn, and the steps they may be."""
+UNDER_WAY = (
+    ("settle_authorization", "payment_intents", "requires_capture"),
+    ("settle_refund", "refunds", "pending"),
+    ("answer_dispute", "disputes", "needs_response"),
+    ("close_dispute", "disputes", "under_review"),
+    ("complete_session", "checkout_sessions", "open"),
+    ("finish_invoice", "invoices", "draft"),
+    ("pay_invoice", "invoices", "open"),
+    ("settle_payout", "payouts", "in_transit"),
+)
+UPDATED = {
+    "charges": "charge.updated",
+    "checkout_sessions": None,
+    "coupons": "coupon.updated",
+    "credit_notes": "credit_note.updated",
+    "customers": "customer.updated",
+    "disputes": "charge.dispute.updated",
+    "invoices": "invoice.updated",
+    "payouts": "payout.updated",
+    "prices": "price.updated",
+    "products": "product.updated",
+    "promotion_codes": "promotion_code.updated",
+    "refunds": "refund.updated",
+    "subscriptions": "customer.subscription.updated",
+}
+"""The event that tells of an edit; payment intents, invoice items and balance transactions have
+none."""
+DELETED = {
+    "coupons": "coupon.deleted",
+    "customers": "customer.deleted",
+    "invoices": "invoice.deleted",
+    "invoiceitems": "invoiceitem.deleted",
+    "prices": "price.deleted",
+    "products": "product.deleted",
+}
+
+
+class Economy(Edits):
+    """Plays one account's life. ``currencies`` are those it sells in; it settles in its own."""
+
+    def open(self, *, size: int, since: int, until: int) -> None:
+        """The history: about ``size`` charges between two seconds, and what goes with them."""
+        self.account.events_since = until - EVENTS_KEPT
+        self.at, self.horizon = since, until
+        for name, dollars in GOODS:
+            self.add_product(name, dollars)
+        for name, dollars in MEMBERSHIPS:
+            self.add_product(name, dollars, interval="month")
+        for _ in range(5):
+            self.add_coupon()
+        for _ in range(8):
+            self.add_promotion_code()
+        steps = (
+            ("sell", 78),
+            ("check_out", 9),
+            ("bill", 5),
+            ("subscribe", 2),
+            ("add_customer", 12),
+            ("edit", 5),
+            ("remove", 0.4),
+            ("add_coupon", 0.3),
+            ("credit", 0.6),
+        )
+        for step, percent in steps:
+            for at in self._times(max(round(size * percent / 100), 3), since, until):
+                self.schedule(at, step)
+        self.schedule(since - since % DAY + DAY + 2 * HOUR, "end_day")
+        self.schedule((since + until) // 2, "open_long_papers")
+        self.play(until)
+
+    def _times(self, count: int, since: int, until: int) -> list[int]:
+        zone = ZoneInfo(self.account.timezone)
+        first = datetime.fromtimestamp(since, zone).replace(hour=0, minute=0, second=0)
+        days = [first + timedelta(days=n) for n in range((until - since) // DAY + 1)]
+        chosen = self.random.choices(days, [WEEKDAYS[day.weekday()] for day in days], k=count)
+        hours = self.random.choices(range(24), HOURS, k=count)
+        times = []
+        for day, hour in zip(chosen, hours, strict=True):
+            # Every tenth falls upon a full minute, so that many share their second.
+            second = 0 if self.random.random() < 0.1 else self.random.randrange(60)
+            local = day.replace(hour=hour, minute=self.random.randrange(60), second=second)
+            at = int(local.astimezone(UTC).timestamp())
+            times.append(min(max(at, since + HOUR), until))
+        return times
+
+    def mutate(
+        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
+    ) -> list[dict[str, str]]:
+        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
+        left behind. A clock that is set moves ``step`` seconds for each."""
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
+        done: list[dict[str, str]] = []
+        weights = [KINDS[kind][0] for kind in kinds or KINDS]
+        with self.account.lock:
+            for _ in range(count * 20):
+                if len(done) == count:
+                    break
+                kind = self.random.choices(list(kinds or KINDS), weights)[0]
+                self.now(step)
+                left = getattr(self, self.random.choice(KINDS[kind][1]))()
+                if left is not None:
+                    done.append({"kind": kind, "object": left["object"], "id": left["id"]})
+            self.account.refresh()
+        return done
+
+    def now(self, step: int = 0) -> int:
+        """Bring the economy to the account's time, moved ``step`` seconds on where it is set."""
+        clock = self.account.clock
+        if clock.is_set:
+            clock.set(clock.now() + step)
+        self.at = self.horizon = clock.now()
+        return self.at
+
+    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
+        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
+        that follows this machine's cannot be moved: only what is due by now is played."""
+        account = self.account
+        with account.lock:
+            start = account.clock.now()
+            if seconds and not account.clock.is_set:
+                raise ValueError("the clock follows this machine's: set it before it is advanced")
+            for _ in range(mutations):
+                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
+            self.play(start + seconds)
+            if account.clock.is_set:
+                account.clock.set(start + seconds)
+            account.refresh()
+
+    def mutate_one(self) -> None:
+        """One random step at the time that is being played."""
+        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+        getattr(self, self.random.choice(KINDS[kind][1]))()
+
+    def update(self, stream: str, id: str, changes: Json) -> Json:
+        """Change fields of one object now, with the event that Stripe sends for it, if any."""
+        with self.account.lock:
+            return self.account.change(
+                stream, id, changes, at=self.now(1), event=UPDATED.get(stream)
+            )
+
+    def delete(self, stream: str, id: str) -> None:
+        """Delete one object now."""
+        if stream not in DELETED:
+            raise ValueError(f"Stripe deletes no {stream}: give one of {', '.join(DELETED)}")
+        with self.account.lock:
+            self.account.delete(stream, id, at=self.now(1), event=DELETED[stream])
+
+    def refund_any(self) -> Json | None:
+        found = self._first("charges", lambda one: one["captured"] and not one["refunded"])
+        return found and self.refund(found["id"])
+
+    def dispute_any(self) -> Json | None:
+        found = self._first("charges", lambda one: one["captured"])
+        return found and self.dispute(found["id"])
+
+    def settle_any(self) -> Json | None:
+        """Something that was under way ends: an authorization, a refund, a dispute, a session, a
+        draft or open invoice, a payout."""
+        step, stream, status = self.random.choice(UNDER_WAY)
+        found = self._first(stream, lambda one: one["status"] == status)
+        done: Json | None = getattr(self, step)(found["id"]) if found else None
+        return done
+
+    def cancel_any(self) -> Json | None:
+        found = self._first("subscriptions", lambda one: one["status"] != "canceled")
+        return found and self.unsubscribe(found["id"])
+
+
+def default_currencies(currency: str) -> tuple[str, ...]:
+    """What an account sells in besides its own currency, where nothing else is said."""
+    if currency not in USD_VALUE:
+        raise ValueError(f"currency {currency!r} is unknown: give one of {', '.join(USD_VALUE)}")
+    return (currency, *ADDED_CURRENCIES.get(currency, ()))
