@@ -15,5 +15,8 @@ from integration_pipelines.defs.resources import resources
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
     defs = dg.load_definitions_from_package_module(
-        package, resources=resources(), executor=dg.in_process_executor
+        package,
+        resources=resources(),
+        executor=dg.in_process_executor,
+        loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
     )

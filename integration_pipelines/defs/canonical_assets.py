@@ -6,16 +6,19 @@ them. dbt's tests are checks. Their specs come from dbt's manifest, without impo
 (see dbt_build).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from integration_pipelines.defs.dbt_build import PROJECT, Build, Built, build, project, run_tests
-from integration_pipelines.defs.partitions import venues
-from integration_pipelines.defs.records import RECORDED_APART, Recorder, table
+from integration_pipelines.defs.partitions import VENUES, venues
+from integration_pipelines.defs.records import RECORDED_APART, Context, Recorder, table
 from integration_pipelines.defs.resources import Pipeline
+
+FAILING = "failing"
+"""Metadata of a check: rows that fail it, by venue."""
 
 
 def asset_key(unique_id: str) -> dg.AssetKey:
@@ -59,13 +62,26 @@ def _check_spec(unique_id: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         key.name,
         asset=key.asset_key,
-        description=node["description"] or f"dbt's test {node['name']}.",
+        description=node["description"] or _what_it_tests(node),
         additional_deps=[
             asset_key(parent)
             for parent in node["depends_on"]["nodes"]
             if parent in project().tables and asset_key(parent) != key.asset_key
         ],
     )
+
+
+def _what_it_tests(test: Mapping[str, Any]) -> str:
+    """A generic test and its arguments; a test of its own kind is a query to read."""
+    generic = test.get("test_metadata")
+    if not generic:
+        return f"No row comes from {Path(PROJECT.name) / test['original_file_path']}."
+    arguments = [
+        ", ".join(value) if isinstance(value, list) else str(value)
+        for name, value in generic["kwargs"].items()
+        if name != "model"
+    ]
+    return f"{generic['name'].replace('_', ' ').capitalize()}: {'; '.join(arguments)}."
 
 
 @dg.multi_asset(
@@ -100,7 +116,7 @@ def canonical(context: dg.AssetExecutionContext) -> Iterator[Any]:
         return
     with Recorder(context) as recorder:
         recorder.add(materializations(built))
-    yield from check_results(built, tests=checks)
+    yield from check_results(context, built, tests=checks)
     if built.broken:
         raise build_failure(built)
     for table_id in tables:
@@ -124,32 +140,67 @@ def materializations(built: Build) -> Iterator[dg.AssetMaterialization]:
 
 
 def check_results(
-    built: Build, *, tests: Collection[str] | None = None
+    context: Context, built: Build, *, tests: Collection[str] | None = None
 ) -> Iterator[dg.AssetCheckResult]:
-    """What dbt's tests (None: all) found; one that could not run is no result."""
+    """What dbt's tests (None: all) found; one that could not run is no result.
+
+    A build tests its own venues. Others that failed when they were last tested fail still, so that
+    one venue's pass does not hide another's failure.
+    """
+    still_there = set(context.instance.get_dynamic_partitions(VENUES)) - set(built.venue_ids)
     for test in built.tests:
         if test.status not in ("pass", "warn", "fail") or (
             tests is not None and test.unique_id not in tests
         ):
             continue
+        key = check_key(test.unique_id)
+        before = _last_evaluation(context.instance, key)
+        failing = dict(test.failing)
+        if before is not None:
+            failing |= {
+                venue: rows for venue, rows in _failing(before).items() if venue in still_there
+            }
+        passed = test.ok and not failing
+        severity = (
+            before.severity
+            if test.ok and before is not None
+            else dg.AssetCheckSeverity.WARN
+            if test.status == "warn"
+            else dg.AssetCheckSeverity.ERROR
+        )
         metadata: dict[str, Any] = {
             "seconds": round(test.seconds, 3),
             "venues_tested": len(built.venue_ids),
         }
-        if test.failing:
-            metadata["failing"] = table(
-                [{"venue": venue, "rows": rows} for venue, rows in test.failing.items()]
+        if failing:
+            metadata[FAILING] = table(
+                [{"venue": venue, "rows": rows} for venue, rows in failing.items()]
             )
         yield dg.AssetCheckResult(
-            asset_key=check_key(test.unique_id).asset_key,
-            check_name=check_key(test.unique_id).name,
-            passed=test.ok,
-            severity=(
-                dg.AssetCheckSeverity.WARN if test.status == "warn" else dg.AssetCheckSeverity.ERROR
-            ),
-            description=_found(test),
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=passed,
+            severity=severity,
+            description=_found(failing) if failing or test.ok else test.message,
             metadata=metadata,
         )
+
+
+def _last_evaluation(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey
+) -> dg.AssetCheckEvaluation | None:
+    """What the check said last; the newest records may be of runs that have not evaluated it."""
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    said = (record.evaluation for record in records if record.status.value != "PLANNED")
+    return next(filter(None, said), None)
+
+
+def _failing(evaluation: dg.AssetCheckEvaluation) -> dict[str, int]:
+    """Failing rows by venue, as an evaluation's metadata has them."""
+    named = evaluation.metadata.get(FAILING)
+    if not isinstance(named, dg.TableMetadataValue):
+        return {}
+    return {str(row.data["venue"]): int(row.data["rows"] or 0) for row in named.records}
 
 
 def build_failure(built: Build) -> dg.Failure:
@@ -170,9 +221,6 @@ def _why(broken: Sequence[Built]) -> list[dict[str, str | int]]:
     ]
 
 
-def _found(test: Built) -> str:
-    if test.ok:
-        return "passed"
-    named = list(test.failing.items())
-    said = ", ".join(f"{venue} ({rows} rows)" for venue, rows in named[:3])
-    return f"{len(named)} venues: {said}" if named else test.message
+def _found(failing: Mapping[str, int]) -> str:
+    named = ", ".join(f"{venue} ({rows} rows)" for venue, rows in list(failing.items())[:3])
+    return f"{len(failing)} venues: {named}" if failing else "passed"

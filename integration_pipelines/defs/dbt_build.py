@@ -5,8 +5,8 @@ would live on past a kill; and a process that stays builds again in seconds, whe
 three to import dbt. dagster_dbt does neither, and importing it would cost every run 1.7 s more.
 
 The set stands in `control.dbt_build_venues`: a venue enters when its build begins and leaves when
-a build of the whole project has passed for it. What a killed build left, and who failed a test, is
-built again with the next one: a test that passes has passed for every venue.
+the whole project has been built for it. What a build that was killed or broke has left there is
+built with the next one.
 """
 
 import hashlib
@@ -161,6 +161,11 @@ class Build:
     tests: Sequence[Built]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every table and test could be run, whatever the tests found."""
+        return not any(each.status in ("error", "skipped") for each in (*self.tables, *self.tests))
+
+    @property
     def broken(self) -> list[Built]:
         """Tables that could not be built, not those skipped because of them."""
         return [table for table in self.tables if table.status == "error"]
@@ -213,7 +218,8 @@ def _build(
             [each for each in done if each.unique_id in project().tables],
             [each for each in done if each.unique_id in project().tests],
         )
-        _leave(engine, everyone if whole else entered, staying=_staying(made))
+        if made.is_whole:
+            _leave(engine, everyone if whole else entered)
     return made
 
 
@@ -248,27 +254,10 @@ def _enter(engine: Engine, venue_ids: Collection[str] | None) -> tuple[list[str]
         return list(entered), list(session.scalars(everyone))
 
 
-def _leave(engine: Engine, venue_ids: Collection[str], *, staying: Collection[str] | None) -> None:
-    """Take ``venue_ids`` out of the set but for those ``staying`` (None: all stay)."""
-    if staying is None:
-        return
+def _leave(engine: Engine, venue_ids: Collection[str]) -> None:
+    """Take venues out of the set."""
     with engine.begin() as session:
-        session.execute(
-            delete(dbt_build_venues).where(
-                dbt_build_venues.c.venue_id.in_(set(venue_ids) - set(staying))
-            )
-        )
-
-
-def _staying(made: Build) -> set[str] | None:
-    """Venues to build again: all after a model or test that could not run, else those that failed
-    a test; all where it does not say who."""
-    if any(each.status in ("error", "skipped") for each in (*made.tables, *made.tests)):
-        return None
-    failed = [test for test in made.tests if not test.ok]
-    if any(not test.failing for test in failed):
-        return None
-    return {venue_id for test in failed for venue_id in test.failing}
+        session.execute(delete(dbt_build_venues).where(dbt_build_venues.c.venue_id.in_(venue_ids)))
 
 
 def _built(result: Any, reader: Engine) -> Built:

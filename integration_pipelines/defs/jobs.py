@@ -151,7 +151,7 @@ def publish(context: dg.OpExecutionContext, config: PublishConfig) -> None:
         return
     with Recorder(context) as recorder:
         recorder.add(materializations(built))
-    for result in check_results(built):
+    for result in check_results(context, built):
         log_check(context, result)
     context.log.info("published %d venues", len(built.venue_ids))
     if built.broken:

@@ -20,7 +20,7 @@ RECORDED_APART = {"__source_asset_observation__": True}
 for it. It would the whole range, with the venues that failed or are not connected; and an output
 left out skips what is downstream, for the others too."""
 
-NAMED_AT_MOST = 50
+NAMED_AT_MOST = 100
 HELD_AT_MOST = 2_000
 
 
@@ -96,7 +96,7 @@ def materialization(
 
 
 def table(rows: Sequence[dict[str, str | int]]) -> dg.TableMetadataValue:
-    """``rows``, at most 50 of them, as a table in the UI."""
+    """``rows``, at most 100 of them, as a table in the UI."""
     shown = [dg.TableRecord(row) for row in rows[:NAMED_AT_MOST]]
     columns = [
         dg.TableColumn(name, type="integer" if isinstance(value, int) else "string")

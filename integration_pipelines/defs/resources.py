@@ -26,7 +26,6 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self._settings = load_settings()
-        configure_logging(self._settings.app_env)
         self._engine = create_engine(
             self._settings,
             Role.PIPELINE,
@@ -35,6 +34,13 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             max_overflow=self.database_connections - 5,
         )
         self._vault = Vault(self._settings)
+        if context.run is not None and context.instance is not None:
+            configure_logging(self._settings.app_env)
+            # Otherwise Dagster opens a connection for each thing it stores: a quarter of the time
+            # of a small run.
+            context.instance.optimize_for_webserver(
+                statement_timeout=60_000, pool_recycle=600, max_overflow=5
+            )
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         self._engine.dispose()

@@ -132,7 +132,7 @@ def verdict(
         description=(
             f"{len(rows)} of {connected} venues: {rows[0]['venue']}: {rows[0]['why']}"
             if rows
-            else f"all {connected} connected venues"
+            else f"all {connected} connected venues are up to date"
         ),
         metadata=metadata,
     )
