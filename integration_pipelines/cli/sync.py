@@ -106,12 +106,12 @@ def sync(
         )
     else:
         console().print(table(rows, COLUMNS))
-        for row in failed:
-            click.echo(
-                f"{row['outcome']}: {row['venue_id']}/{row['provider']}/{row['stream']}: "
-                f"{row['error']}",
-                err=True,
-            )
+    for row in failed:
+        click.echo(
+            f"{row['outcome']}: {row['venue_id']}/{row['provider']}/{row['stream']}: "
+            f"{row['error']}",
+            err=True,
+        )
     if failed or failures:
         told = [f"{len(failed)} of {len(rows)} streams did not succeed"] if failed else []
         raise IntegrationError("; ".join([*told, *failures]))

@@ -92,10 +92,10 @@ def remove(application: Application, slug: str, yes: bool) -> None:
         click.echo(f"{'':>12} the role of its analysts and its partition in Dagster")
         if not yes and not _confirmed(f"delete all of this for ever, and {slug} with it?"):
             raise IntegrationError(f"{slug} was not removed: answer y, or give --yes")
-        # The partition first: a removal cut short can be asked for again.
+        remove_venue(owner, slug)
+        # Last, or the sensor that keeps the partitions might bring it back.
         with open_instance(application.settings) as instance:
             instance.delete_dynamic_partition("venues", slug)
-        remove_venue(owner, slug)
     click.echo(f"removed {slug}")
 
 

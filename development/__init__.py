@@ -1,0 +1,1 @@
+"""What runs the project on one machine: `make demo` and `make dev`. Nothing imports it."""

@@ -1,0 +1,199 @@
+"""The stage that demo and development play on: three venues, their Stripe accounts in the sandbox.
+
+The sandbox keeps its accounts in memory, and the same seed, times and moves give the same ones
+again. So what is kept, in DATA_DIR/stage.json, is when the accounts began and how they went on;
+whoever raises the stage finds the accounts as they were left, equal to what has landed.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from development.processes import Processes, free_port
+from integration_pipelines.core.errors import IntegrationError
+
+COMMAND = Path(sys.executable).with_name("integrations")
+PORT = 12111
+SEED = 1
+
+
+class StageVenue(NamedTuple):
+    """A venue, and how its account sells."""
+
+    venue_id: str
+    name: str
+    timezone: str
+    currency: str
+    day_starts_at: str
+    charges: int
+    also_in: tuple[str, ...] = ()
+
+
+VENUES = (
+    StageVenue("moonlight-hall", "Moonlight Music Hall", "America/New_York", "USD", "00:00", 400),
+    StageVenue("zum-anker", "Bar zum Anker", "Europe/Berlin", "EUR", "04:00", 900, ("usd",)),
+    StageVenue("sakura-fest", "Sakura Festival", "Asia/Tokyo", "JPY", "00:00", 250),
+)
+
+
+class Truth(NamedTuple):
+    """What the sandbox's ledger holds of one stream; ``sums`` of `amount`, by currency, in minor
+    units."""
+
+    ids: frozenset[str]
+    sums: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A running sandbox with the venues' accounts. ``environment`` points our clients at it."""
+
+    url: str
+    file: Path
+    moves: list[tuple[int, int]] = field(default_factory=list)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"STRIPE_API_BASE": f"{self.url}/stripe"}
+
+    def move(self, happenings: int) -> None:
+        """Let all accounts live on until now, with so many random happenings in each."""
+        now = max(account["now"] for account in self.accounts.values())
+        move = (max(int(time.time()) - now, 0), happenings)
+        # Noted first: a move that was noted and not made will be made when the stage is raised.
+        self.moves.append(move)
+        self._save()
+        self._play(*move)
+
+    def truth(self, venue_id: str, stream: str) -> Truth:
+        """What exists at Stripe."""
+        named = stream.replace("invoice_items", "invoiceitems")  # As in Stripe's own path.
+        told = self._ask("GET", f"accounts/{venue_id}/streams/{named}")
+        return Truth(frozenset(told["ids"]), told["sums"])
+
+    def raise_accounts(self, began: int) -> None:
+        """Make the accounts as they began, and play what has been noted since."""
+        for venue in VENUES:
+            self.accounts[venue.venue_id] = self._ask(
+                "POST",
+                "accounts",
+                slug=venue.venue_id,
+                name=venue.name,
+                size=venue.charges,
+                currency=venue.currency.lower(),
+                currencies=venue.also_in,
+                timezone=venue.timezone,
+                seed=SEED,
+                now=began,
+            )
+            self._ask("POST", f"accounts/{venue.venue_id}/clock", date_header="account")
+        for move in self.moves:
+            self._play(*move)
+
+    def _play(self, seconds: int, happenings: int) -> None:
+        for venue_id, account in self.accounts.items():
+            told = self._ask(
+                "POST", f"accounts/{venue_id}/clock", advance=seconds, mutations=happenings
+            )
+            account["now"] = told["now"]
+
+    def _save(self) -> None:
+        noted = json.loads(self.file.read_text())
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(json.dumps({**noted, "moves": self.moves}))
+        draft.replace(self.file)
+
+    def _ask(self, method: str, path: str, **body: object) -> Any:
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.url}/_sandbox/stripe/{path}",
+            data=json.dumps(body).encode() if body else None,
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+@contextmanager
+def raised_stage(processes: Processes, data_path: Path) -> Iterator[Stage]:
+    """The stage of ``data_path``, raised for the block. Raises IntegrationError if it is in use."""
+    data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_path / "stage.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IntegrationError(
+                f"the sandbox of {data_path} is in use, by `make dev` or `make demo`: stop it "
+                "first, or set another DATA_DIR"
+            ) from None
+        file = data_path / "stage.json"
+        if not file.exists():
+            file.write_text(json.dumps({"began": int(time.time()), "moves": []}))
+        noted = json.loads(file.read_text())
+        port = free_port(PORT)
+        stage = Stage(f"http://127.0.0.1:{port}", file, [tuple(move) for move in noted["moves"]])
+        processes.start("sandbox", [sys.executable, "-m", "provider_sandbox", "--port", str(port)])
+        processes.wait_for(f"{stage.url}/_sandbox/stats")
+        stage.raise_accounts(noted["began"])
+        yield stage
+
+
+def furnish(stage: Stage) -> None:
+    """Add the venues and connect their accounts, where that has not been done."""
+    known = {venue["venue_id"] for venue in json.loads(integrations("venues", "list", "--json"))}
+    connected = {
+        (row["venue_id"], row["account_id"])
+        for row in json.loads(integrations("status", "--json"))["connections"]
+        if row["status"] == "active"
+    }
+    for venue in VENUES:
+        if venue.venue_id not in known:
+            integrations(
+                *("venues", "add", venue.venue_id, "--name", venue.name),
+                *("--timezone", venue.timezone, "--currency", venue.currency),
+                *("--day-starts-at", venue.day_starts_at),
+                show=True,
+            )
+        account = stage.accounts[venue.venue_id]
+        if (venue.venue_id, account["account_id"]) not in connected:
+            integrations(
+                *("connect", "stripe", "--venue", venue.venue_id),
+                stdin=json.dumps({"api_key": account["api_key"]}),
+                environment=stage.environment,
+                show=True,
+            )
+
+
+def integrations(
+    *arguments: str,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+    show: bool = False,
+) -> str:
+    """What the `integrations` command prints; ``show``: as at a prompt. Raises SystemExit where
+    it fails: it has then said why."""
+    if show:
+        shown = " ".join(f"'{word}'" if " " in word else word for word in arguments)
+        print(f"\n$ integrations {shown}{' < credentials.json' if stdin else ''}", flush=True)
+    completed = subprocess.run(
+        [COMMAND, *arguments],
+        input=stdin,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if show:
+        print(completed.stdout, end="", flush=True)
+    if completed.returncode:
+        raise SystemExit(completed.returncode)
+    return completed.stdout
