@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import landing
+from benchmarks import landing, venues
 from benchmarks.stage import Stage, stage
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,6 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]]] = {
     "landing": lambda on, options: landing.run(on, rows=options.rows, repeats=options.repeats),
     "landing-latency": lambda on, options: landing.run_with_latency(on),
+    "venues": lambda on, options: venues.run(on, venues=options.venues),
     "landing-memory": lambda on, options: landing.run_memory(on, rows=options.rows // 2),
 }
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*BENCHMARKS, []], help="default: all")
     parser.add_argument("--rows", type=int, default=40_000, help="rows of the landing benchmark")
+    parser.add_argument("--venues", type=int, default=200, help="venues of the venues benchmark")
     parser.add_argument("--repeats", type=int, default=3, help="the median of so many is shown")
     options = parser.parse_args()
     # Tables are wider than a pipe's 80 columns.

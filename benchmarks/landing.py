@@ -46,7 +46,7 @@ def run(stage: Stage, *, rows: int, repeats: int) -> list[Figures]:
         forget_statistics(stage)
         measured("unchanged, table just filled", "sync_venue", **sync, full=True)
         measured("unchanged", "sync_venue", **sync, full=True)
-        stage.change_charges(account["account_id"], every=100)
+        stage.change(account["account_id"], STREAM, every=100)
         measured("1% changed", "sync_venue", **sync, full=True)
     return summarised(cases)
 

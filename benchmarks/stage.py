@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +42,12 @@ class Stage:
         """Let every answer of the stand-in take so long."""
         self._control("latency", seconds=seconds)
 
-    def change_charges(self, account_id: str, *, every: int) -> None:
-        """Change every so-many-th of an account's charges."""
+    def change(self, account_id: str, stream: str, *, every: int) -> None:
+        """Change every so-many-th object of an account's stream."""
         account = f"stripe/accounts/{account_id}"
-        told = requests.get(f"{self.base_url}/_sandbox/{account}/streams/charges", timeout=600)
-        for charge_id in told.json()["ids"][::every]:
-            update = {"stream": "charges", "id": charge_id, "changes": {"description": "changed"}}
+        told = requests.get(f"{self.base_url}/_sandbox/{account}/streams/{stream}", timeout=600)
+        for object_id in told.json()["ids"][::every]:
+            update = {"stream": stream, "id": object_id, "changes": {"description": "changed"}}
             self._control(f"{account}/mutations", update=update)
 
     def owner_dsn(self) -> str:
@@ -66,18 +66,19 @@ class Stage:
         Returns what the case returns, with ``client_cpu``, ``postgres_cpu`` (seconds) and
         ``peak_mb`` (of the client).
         """
-        before = self._postgres_cpu()
+        before = self.postgres_cpu()
         child = subprocess.run(
             [sys.executable, "-m", "benchmarks.cases", case, json.dumps(arguments)],
-            env=self._environment(),
+            env=self.environment(),
             stdout=subprocess.PIPE,
             check=True,
         )
         result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-        result["postgres_cpu"] = self._postgres_cpu() - before
+        result["postgres_cpu"] = self.postgres_cpu() - before
         return result
 
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What gives another process the same settings."""
         assert self.settings.database_url is not None
         return {
             **os.environ,
@@ -87,7 +88,7 @@ class Stage:
             "STRIPE_API_BASE": f"{self.base_url}/stripe",
         }
 
-    def _postgres_cpu(self) -> float:
+    def postgres_cpu(self) -> float:
         """Seconds of CPU of the server and its backends, those that have ended included."""
         while True:
             own = self.postmaster.cpu_times()
