@@ -1,7 +1,8 @@
 """What every test stands on: a real Postgres, and a fresh database in it for each test.
 
-The server is the one DATABASE_URL names (its owner must be allowed to create databases), else an
-embedded one that ends with the tests. Nothing else of the developer's environment is read.
+The server is the one DATABASE_URL names, else an embedded one that ends with the tests. That URL's
+user must have CREATEDB, CREATEROLE and pg_signal_backend. Nothing else of the developer's
+environment is read.
 With REQUIRE_ALL=1 a skipped test is a failed one.
 """
 

@@ -10,8 +10,9 @@ Row-level security binds every role: a tenant table shows and takes only rows of
 
     ALTER TABLE x ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY build ON x TO dbt USING (true) WITH CHECK (true);
-    CREATE POLICY venue_isolation ON x FOR SELECT TO analyst, analyst_all
-        USING (control.may_see(venue_id));
+    CREATE POLICY venue_isolation ON x FOR SELECT TO analyst
+        USING (venue_id = control.analyst_venue());
+    CREATE POLICY all_venues ON x FOR SELECT TO analyst_all USING (true);
     GRANT SELECT ON x TO analyst, analyst_all;
 """
 

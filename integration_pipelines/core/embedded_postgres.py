@@ -275,10 +275,11 @@ def _ensure_database(server: Server) -> None:
             verifier = connection.pgconn.encrypt_password(
                 server.owner_password.encode(), OWNER.encode(), b"scram-sha-256"
             )
+            # pg_signal_backend, to drop a database while someone is still connected to it.
             connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD {}").format(
-                    owner, sql.Literal(verifier.decode())
-                )
+                sql.SQL(
+                    "CREATE ROLE {} LOGIN CREATEROLE CREATEDB IN ROLE pg_signal_backend PASSWORD {}"
+                ).format(owner, sql.Literal(verifier.decode()))
             )
         known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
         if not known.rowcount:

@@ -92,8 +92,9 @@ CANONICAL = """
     CREATE TABLE analytics.payments (venue_id text NOT NULL, amount_minor bigint);
     ALTER TABLE analytics.payments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY build ON analytics.payments TO current_user USING (true) WITH CHECK (true);
-    CREATE POLICY venue_isolation ON analytics.payments FOR SELECT TO analyst, analyst_all
-        USING (control.may_see(venue_id));
+    CREATE POLICY venue_isolation ON analytics.payments FOR SELECT TO analyst
+        USING (venue_id = control.analyst_venue());
+    CREATE POLICY all_venues ON analytics.payments FOR SELECT TO analyst_all USING (true);
     GRANT SELECT ON analytics.payments TO analyst, analyst_all;
     INSERT INTO analytics.payments VALUES ('moonlight-hall', 1), ('moonlight-hall', 2), ('sun', 3);
 """

@@ -94,17 +94,29 @@ A_ROW = (
 )
 
 CANONICAL = """
-    CREATE TABLE {schema}.payments (venue_id text PRIMARY KEY);
-    ALTER TABLE {schema}.payments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-    CREATE POLICY build ON {schema}.payments TO dbt USING (true) WITH CHECK (true);
-    CREATE POLICY venue_isolation ON {schema}.payments FOR SELECT TO analyst, analyst_all
-        USING (control.may_see(venue_id));
-    GRANT SELECT ON {schema}.payments TO analyst, analyst_all;
-    INSERT INTO {schema}.payments VALUES ('moonlight-hall'), ('sun'), ('all');
-    CREATE VIEW {schema}.seen WITH (security_invoker = true) AS SELECT * FROM {schema}.payments;
-    GRANT SELECT ON {schema}.seen TO analyst, analyst_all;
-    CREATE TABLE {schema}.unprotected AS SELECT 1 AS n;
+    CREATE TABLE {schema}.{table} (venue_id text PRIMARY KEY);
+    ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY build ON {schema}.{table} TO dbt USING (true) WITH CHECK (true);
+    {isolation};
+    GRANT SELECT ON {schema}.{table} TO analyst, analyst_all;
+    INSERT INTO {schema}.{table} SELECT 'venue-' || n FROM generate_series(1, 1000) n;
+    INSERT INTO {schema}.{table} VALUES ('moonlight-hall'), ('sun'), ('all');
+    CREATE VIEW {schema}.{table}_seen WITH (security_invoker = true) AS
+        SELECT * FROM {schema}.{table};
+    GRANT SELECT ON {schema}.{table}_seen TO analyst, analyst_all;
+    ANALYZE {schema}.{table};
 """
+ISOLATIONS = {
+    "payments": """
+        CREATE POLICY venue_isolation ON {schema}.payments FOR SELECT TO analyst
+            USING (venue_id = control.analyst_venue());
+        CREATE POLICY all_venues ON {schema}.payments FOR SELECT TO analyst_all USING (true)
+    """,
+    "refunds": """
+        CREATE POLICY venue_isolation ON {schema}.refunds FOR SELECT TO analyst, analyst_all
+            USING (control.may_see(venue_id))
+    """,
+}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +136,12 @@ def settings(
                     connection.exec_driver_sql(A_ROW.format(table=table, venue=slug, id=1))
         with dbt.begin() as connection:
             for schema in ("staging", "analytics", "marts"):
-                connection.exec_driver_sql(CANONICAL.format(schema=schema))
+                for table, policies in ISOLATIONS.items():
+                    isolation = policies.format(schema=schema)
+                    connection.exec_driver_sql(
+                        CANONICAL.format(schema=schema, table=table, isolation=isolation)
+                    )
+                connection.exec_driver_sql(f"CREATE TABLE {schema}.unprotected AS SELECT 1 AS n")
         owner.dispose()
         dbt.dispose()
         yield settings
@@ -303,21 +320,17 @@ def test_the_owner_is_bound_by_the_scope_too(owner_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "venues"),
-    [
-        (analyst_role(MOON), [MOON]),
-        (Role.ANALYST_ALL, ["all", MOON, SUN]),
-        (Role.DBT, ["all", MOON, SUN]),
-    ],
+    ("role", "count"), [(analyst_role(MOON), 1), (Role.ANALYST_ALL, 1003), (Role.DBT, 1003)]
 )
-@pytest.mark.parametrize("relation", ["payments", "seen"])
+@pytest.mark.parametrize("relation", ["payments", "payments_seen", "refunds", "refunds_seen"])
 def test_analysts_see_their_venue_or_all(
-    acting: Callable[..., Connection], role: str, venues: list[str], relation: str
+    acting: Callable[..., Connection], role: str, count: int, relation: str
 ) -> None:
     connection = acting(role)
     for schema in ("analytics", "marts"):
-        rows = connection.exec_driver_sql(f"SELECT venue_id FROM {schema}.{relation} ORDER BY 1")
-        assert rows.scalars().all() == venues
+        rows = connection.exec_driver_sql(f"SELECT venue_id FROM {schema}.{relation}").all()
+        assert len(rows) == count
+        assert (MOON,) in rows
 
 
 @pytest.mark.parametrize("role", [analyst_role(MOON), Role.ANALYST_ALL])
@@ -345,13 +358,9 @@ def test_canonical_tables_are_closed_to_everyone_else(
         assert "permission denied" in refusal(connection, f"SELECT * FROM {schema}.payments")
 
 
-def test_what_an_analyst_may_see_is_inlined_into_the_plan(
-    acting: Callable[..., Connection],
-) -> None:
+def test_an_index_serves_the_analyst_of_one_venue(acting: Callable[..., Connection]) -> None:
     plan = acting(analyst_role(MOON)).exec_driver_sql("EXPLAIN SELECT * FROM analytics.payments")
-    lines = "\n".join(plan.scalars())
-    assert "may_see" not in lines
-    assert "CURRENT_USER" in lines
+    assert "Index Cond: (venue_id = " in "\n".join(plan.scalars())
 
 
 def test_the_portal_finds_the_venues_of_a_user_and_nobody_elses(
