@@ -13,6 +13,7 @@ An answer of 400 or 404 is {"error": "what is wrong and what to do"}.
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -95,6 +96,4 @@ def _stats(sandbox: "Sandbox") -> dict[str, Any]:
 
 
 def _query(query: str) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     return dict(parse_qsl(query))

@@ -71,8 +71,9 @@ class Provider(Protocol):
         """The provider's answer, its error bodies included."""
         ...
 
-    def trouble(self, status: int, request: Request) -> Response:
-        """The body and headers with which this provider says 401, 429, 500, 502 or 503."""
+    def trouble(self, status: int, request: Request, *, limit: str | None = None) -> Response:
+        """The body and headers with which this provider says 401, 429, 500, 502 or 503. ``limit``
+        names what a 429 is for: "global-rate" or "global-concurrency"."""
         ...
 
     def grow(self, request: Request, count: int) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -49,7 +50,7 @@ class Sandbox:
 
     def serve(self) -> None:
         """Serve until `stop()` is called in another thread."""
-        self._server.serve_forever(poll_interval=0.1)
+        self._server.serve_forever(poll_interval=0.02)
 
     def stop(self) -> None:
         """Close the port and every connection."""
@@ -85,8 +86,7 @@ class Sandbox:
         refused_by = self.limits.enter(who)
         if refused_by is not None:
             limit = self.limits.of(who)
-            response = provider.trouble(429, request)
-            response.headers["Stripe-Rate-Limited-Reason"] = refused_by
+            response = provider.trouble(429, request, limit=refused_by)
             if limit is not None and limit.retry_after is not None:
                 response.headers["Retry-After"] = f"{limit.retry_after:g}"
         else:
@@ -168,7 +168,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away mid-answer is no error of the server."""
-        if not isinstance(_current_error(), ConnectionError | TimeoutError):
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
@@ -224,9 +224,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Silent: `requests` and `refused` of the sandbox tell what came."""
-
-
-def _current_error() -> BaseException | None:
-    import sys
-
-    return sys.exc_info()[1]

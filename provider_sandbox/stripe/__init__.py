@@ -26,6 +26,15 @@ PLACES = {
 """Country and time zone of an account by its currency, where nothing else is said."""
 
 
+ADDED_BY = {
+    "customers": "add_customer", "coupons": "add_coupon", "invoices": "bill",
+    "invoiceitems": "bill", "subscriptions": "subscribe", "checkout_sessions": "check_out",
+    "promotion_codes": "add_promotion_code", "refunds": "refund_any", "disputes": "dispute_any",
+    "credit_notes": "credit",
+}  # fmt: skip
+"""The step that adds to a stream; the others grow by sales."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """An API key. ``account`` is None for a platform's key, which opens the account that the
@@ -141,7 +150,7 @@ class Stripe:
             response = refused.response()
         return self._decorated(response, request)
 
-    def trouble(self, status: int, request: Request) -> Response:
+    def trouble(self, status: int, request: Request, *, limit: str | None = None) -> Response:
         match status:
             case 401:
                 refused = _expired(api.api_key(request) or "")
@@ -159,18 +168,26 @@ class Stripe:
                     "has been notified.",
                     type="api_error",
                 )
-        return self._decorated(refused.response(), request)
+        response = self._decorated(refused.response(), request)
+        if limit is not None:
+            response.headers["Stripe-Rate-Limited-Reason"] = limit
+        return response
 
     def grow(self, request: Request, count: int) -> None:
         account = self.account_of(request)
         endpoint = BY_PATH.get(request.path)
         if account in self.accounts and endpoint is not None:
             economy = self.accounts[account].economy
-            step = {"customers": "add_customer"}.get(endpoint.stream, "sell")
+            rows = self.accounts[account].streams[endpoint.stream]
+            step = getattr(economy, ADDED_BY.get(endpoint.stream, "sell"))
             with self.accounts[account].lock:
                 economy.now()
-                for _ in range(count):
-                    getattr(economy, step)()
+                enough = len(rows) + count
+                # Not every sale adds a row to every stream: some are abandoned.
+                for _ in range(count * 20):
+                    if len(rows) >= enough:
+                        break
+                    step()
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
         """Below `/_sandbox/stripe/`; ACCOUNT is an id or a slug.

@@ -16,7 +16,8 @@ Get = Callable[..., requests.Response]
 @pytest.fixture(scope="session")
 def read_sandbox() -> Iterator[Sandbox]:
     with running_sandbox(seed=1, now=NOW) as sandbox:
-        sandbox.stripe.create_account("blue-room", size=1500, currency="eur")
+        account = sandbox.stripe.create_account("blue-room", size=700, currency="eur", months=6)
+        account.economy.unsubscribe(account.ids("subscriptions")[0], at_once=True)
         yield sandbox
 
 
@@ -46,6 +47,6 @@ def get(sandbox: Sandbox, account: StripeAccount) -> Iterator[Get]:
 
         def get(path: str, **query: object) -> requests.Response:
             url = f"{sandbox.base_url}/stripe{path}"
-            return session.get(url, params=query, timeout=10)  # type: ignore[arg-type]
+            return session.get(url, params=query, timeout=10)
 
         yield get

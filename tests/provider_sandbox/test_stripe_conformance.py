@@ -204,7 +204,7 @@ def _hints(expected: type) -> dict[str, Any]:
             continue
         try:
             hints[name] = typing.get_type_hints(
-                types.SimpleNamespace(__annotations__={name: text}),  # type: ignore[arg-type]
+                types.SimpleNamespace(__annotations__={name: text}),
                 names | module, inner,
             )[name]  # fmt: skip
         except NameError:
@@ -238,7 +238,7 @@ def _mismatches(value: Any, expected: Any, path: str) -> Iterator[str]:
         if not isinstance(value, dict) or value.get("object") != "list":
             yield f"{path}: not a list object"
             return
-        yield from _mismatches(value["data"], list[arguments[0]], f"{path}.data")  # type: ignore[valid-type]
+        yield from _mismatches(value["data"], list[arguments[0]], f"{path}.data")
     elif isinstance(origin, type) and issubclass(origin, stripe.StripeObject):
         if not isinstance(value, dict):
             yield f"{path}: {value!r:.80} is not an object"
