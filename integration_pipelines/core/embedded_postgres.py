@@ -308,7 +308,7 @@ def _clear_away_the_dead(cluster: Path) -> None:
     orphans = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cwd() == str(cluster):
+            if process.name() == "postgres" and process.cwd() == str(cluster):
                 process.send_signal(signal.SIGQUIT)
                 orphans.append(process)
     deadline = time.monotonic() + ORPHAN_TIMEOUT
