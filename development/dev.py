@@ -54,7 +54,6 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
             print("accounts outside the sandbox are connected: it is not started", flush=True)
         else:
             stage = held.enter_context(raised_stage(processes, settings.data_path))
-            furnish(stage)
             variables |= stage.environment
         port = free_port(DAGSTER_PORT)
         scripts = Path(sys.executable).parent
@@ -66,6 +65,8 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
             [scripts / "dagster-webserver", "-w", WORKSPACE, "-h", "127.0.0.1", "-p", str(port)],
             env=variables,
         )
+        if stage is not None:
+            furnish(stage)
         processes.wait_for(f"http://127.0.0.1:{port}/server_info")
         print(f"Dagster    http://127.0.0.1:{port}")
         if stage is not None:
@@ -81,11 +82,13 @@ def _elsewhere(settings: Settings) -> bool:
     credentials would be refused and it be marked as revoked."""
     engine = create_engine(settings)
     with engine.connect() as session:
-        found = session.scalars(
-            select(connections.c.venue_id).where(connections.c.status != "disconnected")
-        ).all()
+        venue_ids: set[str] = set(
+            session.scalars(
+                select(connections.c.venue_id).where(connections.c.status != "disconnected")
+            )
+        )
     engine.dispose()
-    return bool(set(found) - {venue.venue_id for venue in VENUES})
+    return not venue_ids <= {venue.venue_id for venue in VENUES}
 
 
 def _live_on(processes: Processes, stage: Stage | None) -> None:

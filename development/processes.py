@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 
 GRACE = 10.0
-"""Seconds a child has to end by itself before its whole session is killed."""
 
 
 class ChildEnded(Exception):
@@ -30,9 +29,13 @@ class Child:
 
 @dataclass(slots=True)
 class Processes:
-    """Children that write to ``logs``/NAME.log. Use as a context: leaving it stops them all."""
+    """Children that write to ``logs``/NAME.log. Use as a context: leaving it stops them all.
+
+    ``grace``: seconds they have to end by themselves before their whole sessions are killed.
+    """
 
     logs: Path
+    grace: float = GRACE
     children: list[Child] = field(default_factory=list)
 
     def __enter__(self) -> "Processes":
@@ -87,7 +90,7 @@ class Processes:
         """End every child, last started first, with all that it has started."""
         for child in reversed(self.children):
             child.process.terminate()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + self.grace
         for child in reversed(self.children):
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
