@@ -1,5 +1,6 @@
 """Clients: a provider's API opened with a connection's credentials, at the account's pace."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from integration_pipelines.core.credentials import Connection, Vault, load_crede
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.provider import Client, Limits, Provider
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.transport import Transport, open_transport
+from integration_pipelines.core.transport import Bounds, RetryPolicy, Transport, open_transport
 
 
 def open_client(
@@ -20,10 +21,13 @@ def open_client(
     connection: Connection,
     *,
     limits: Limits | None = None,
+    retry: RetryPolicy | None = None,
+    bounds: Bounds | None = None,
 ) -> Client:
     """The client of a connection. Raises VaultError where its credentials cannot be opened.
 
-    ``limits``: the pace of a server that is not the provider's own, in place of the documented.
+    ``limits``, ``retry``, ``bounds``: pace and patience for a server that is not the provider's
+    own, in place of the documented and the usual.
     """
     with engine.begin() as session:
         venue_scope(session, connection.venue_id)
@@ -35,7 +39,7 @@ def open_client(
         provider.credentials.model_validate(fields),
         connection.venue_id,
         connection.account_id,
-        limits,
+        {"limits": limits, "retry": retry, "bounds": bounds},
     )
 
 
@@ -43,7 +47,7 @@ def unconnected_client(
     settings: Settings, engine: Engine, provider: Provider, credentials: BaseModel, venue_id: str
 ) -> Client:
     """A client for credentials that are not stored yet: to ask whose account they open."""
-    return _client(settings, engine, provider, credentials, venue_id, None)
+    return _client(settings, engine, provider, credentials, venue_id, None, {})
 
 
 def _client(
@@ -53,7 +57,7 @@ def _client(
     credentials: BaseModel,
     venue_id: str,
     account_id: str | None,
-    limits: Limits | None = None,
+    ours: Mapping[str, Any],
 ) -> Client:
     def make_transport(**theirs: Any) -> Transport:
         return open_transport(
@@ -61,7 +65,7 @@ def _client(
             venue_id=venue_id,
             provider=provider.name,
             account_id=account_id,
-            **(theirs | ({"limits": limits} if limits else {})),
+            **(theirs | {name: value for name, value in ours.items() if value is not None}),
         )
 
     return provider.open_client(settings, credentials, make_transport)

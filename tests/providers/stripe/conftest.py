@@ -1,6 +1,6 @@
 """A venue whose Stripe account stands on some server, and its syncs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,12 @@ from sqlalchemy import Engine, text
 from integration_pipelines.core.credentials import Connection, Vault, save_connection
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest import StreamResult, open_client, sync, unconnected_client
-from integration_pipelines.core.provider import Limits
+from integration_pipelines.core.provider import Client, Limits
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.transport import Bounds, RetryPolicy
 from integration_pipelines.providers import PROVIDERS
 from integration_pipelines.providers.stripe import StripeCredentials
+from provider_sandbox import Sandbox, running_sandbox
 
 STRIPE = PROVIDERS["stripe"]
 UNHURRIED = Limits(rate=2_000, concurrency=8)
@@ -29,12 +31,25 @@ class ConnectedVenue:
     engine: Engine
     vault: Vault
     connection: Connection
+    retry: RetryPolicy | None = None
+    bounds: Bounds | None = None
+
+    def client(self) -> Client:
+        """A client of its account, as patient as ``retry`` and ``bounds`` say."""
+        return open_client(
+            self.settings,
+            self.engine,
+            self.vault,
+            STRIPE,
+            self.connection,
+            limits=UNHURRIED,
+            retry=self.retry,
+            bounds=self.bounds,
+        )
 
     def sync(self, **options: Any) -> dict[str, StreamResult]:
         """A sync of its account: results by stream."""
-        client = open_client(
-            self.settings, self.engine, self.vault, STRIPE, self.connection, limits=UNHURRIED
-        )
+        client = self.client()
         results = sync(
             self.engine, provider=STRIPE, connection=self.connection, client=client, **options
         )
@@ -54,6 +69,12 @@ class ConnectedVenue:
 
 
 ConnectStripe = Callable[..., ConnectedVenue]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(seed=7) as running:
+        yield running
 
 
 @pytest.fixture
