@@ -55,11 +55,18 @@ class Project:
 
     @cached_property
     def tables(self) -> dict[str, dict[str, Any]]:
-        """Models that are tables, by dbt's unique id."""
-        return {
+        """Models that are tables, by dbt's unique id; each after those it is made of."""
+        found = {
             unique_id: node
             for unique_id, node in self.manifest["nodes"].items()
             if node["resource_type"] == "model" and node["config"]["materialized"] != "view"
+        }
+        ancestors: dict[str, set[str]] = {}
+        for unique_id in self.manifest["nodes"]:
+            self._ancestry(unique_id, ancestors)
+        return {
+            unique_id: found[unique_id]
+            for unique_id in sorted(found, key=lambda each: (len(ancestors[each]), each))
         }
 
     @cached_property
@@ -96,12 +103,16 @@ class Project:
         return found
 
     def _most_downstream(self, test: Mapping[str, Any]) -> str | None:
-        tables = [parent for parent in test["depends_on"]["nodes"] if parent in self.tables]
-        return max(tables, key=lambda table: len(self._ancestry(table)), default=None)
+        tables = [table for table in self.tables if table in test["depends_on"]["nodes"]]
+        return tables[-1] if tables else None
 
-    def _ancestry(self, unique_id: str) -> set[str]:
-        parents = {parent for parent in self.upstream(unique_id) if parent in self.tables}
-        return parents.union(*(self._ancestry(parent) for parent in parents))
+    def _ancestry(self, unique_id: str, known: dict[str, set[str]]) -> set[str]:
+        """All nodes that a node comes from."""
+        if unique_id not in known:
+            node = self.manifest["nodes"].get(unique_id)
+            parents = set(node["depends_on"]["nodes"]) if node else set()
+            known[unique_id] = parents.union(*(self._ancestry(each, known) for each in parents))
+        return known[unique_id]
 
 
 @cache

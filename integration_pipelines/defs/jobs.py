@@ -71,8 +71,8 @@ def run_config(
 
 
 def run_tags(batch_id: UUID | str) -> dict[str, str]:
-    """What marks a run of `sync_venues`: the queue counts these, and a batch finds its runs."""
-    return {BATCH_TAG: str(batch_id), "sync": "batch"}
+    """What marks a run of `sync_venues`: a batch finds its runs by it, the queue counts them."""
+    return {BATCH_TAG: str(batch_id)}
 
 
 @dg.op(required_resource_keys={"pipeline", *PROVIDERS}, out=dg.Out(dg.Nothing))
@@ -169,7 +169,7 @@ def of_batch(config: BatchConfig) -> dict[str, Any]:
     }
 
 
-@dg.job(executor_def=dg.in_process_executor, config=of_batch, tags={"sync": "batch"})
+@dg.job(executor_def=dg.in_process_executor, config=of_batch)
 def sync_venues() -> None:
     """Sync the connections of a batch, and publish what changed."""
     publish(sync())

@@ -6,6 +6,7 @@ that changed (the data of the others is what it was).
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, cast
 from uuid import uuid4
 
@@ -88,6 +89,7 @@ def materialization(
     }
     if result.cursor_at is not None:
         metadata["complete_up_to"] = dg.MetadataValue.timestamp(result.cursor_at)
+        metadata["lag_seconds"] = round((datetime.now(UTC) - result.cursor_at).total_seconds(), 1)
     return dg.AssetMaterialization(
         asset_key(result),
         partition=result.venue_id,
