@@ -196,6 +196,7 @@ class Stripe:
         GET    accounts, accounts/ACCOUNT  what exists: counts, sums by currency, deleted ids
         GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
         POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["refund"]}, or one of
+               {"do": "refund", "arguments": ["ch_1", 500]},
                {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
         POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
                "mutations": 10}, {"date_header": "account"}
@@ -228,6 +229,8 @@ class Stripe:
                 if str(body.get("objects")).lower() == "true":
                     told["objects"] = account.objects(stream)
                 return told
+            case ("POST", "mutations") if "do" in body:
+                return account.economy.do(body["do"], *body.get("arguments", ()))
             case ("POST", "mutations") if "update" in body:
                 return account.economy.update(**body["update"])
             case ("POST", "mutations") if "delete" in body:

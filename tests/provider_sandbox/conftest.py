@@ -17,7 +17,8 @@ Get = Callable[..., requests.Response]
 def read_sandbox() -> Iterator[Sandbox]:
     with running_sandbox(seed=1, now=NOW) as sandbox:
         account = sandbox.stripe.create_account("blue-room", size=700, currency="eur", months=6)
-        account.economy.unsubscribe(account.ids("subscriptions")[0], at_once=True)
+        for subscription in account.ids("subscriptions"):
+            account.economy.do("unsubscribe", subscription)
         yield sandbox
 
 

@@ -243,6 +243,8 @@ def test_accounts_are_made_changed_and_read_over_http(sandbox: Sandbox) -> None:
         update={"stream": "customers", "id": first["id"], "changes": {"name": "Nobody"}},
     )  # fmt: skip
     assert changed["name"] == "Nobody"
+    order = {"do": "add_customer"}
+    assert control(sandbox, "POST", f"{base}/mutations", **order)["object"] == "customer"
     delete = {"stream": "customers", "id": first["id"]}
     control(sandbox, "POST", f"{base}/mutations", delete=delete)
     clock = control(sandbox, "POST", f"{base}/clock", advance=3600, date_header="account")

@@ -285,6 +285,22 @@ def test_a_clock_that_follows_this_machine_stamps_mutations_with_now(sandbox: Sa
         assert before <= created <= account.clock.now()
 
 
+def test_a_step_is_played_by_its_name() -> None:
+    account = Stripe(seed=1, now=NOW).create_account("steps", size=40)
+    charge = next(
+        one for one in account.objects("charges")[::-1]
+        if one["captured"] and not one["amount_refunded"] and not one["disputed"]
+    )  # fmt: skip
+    refund = account.economy.do("refund", charge["id"], charge["amount_captured"])
+    assert refund is not None
+    assert refund["amount"] == charge["amount_captured"]
+    assert account.economy.do("refund", charge["id"]) is None
+    with pytest.raises(ValueError, match="_release"):
+        account.economy.do("_release", charge)
+    with pytest.raises(LookupError, match="ch_unknown"):
+        account.economy.do("refund", "ch_unknown")
+
+
 def test_rows_without_a_history_are_made_when_read() -> None:
     account = Stripe(seed=1, now=NOW).create_account("bulk", only={"charges": 1000})
     charges = account.objects("charges")
@@ -293,3 +309,5 @@ def test_rows_without_a_history_are_made_when_read() -> None:
     assert account.objects("customers") == []
     account.economy.update("charges", charges[5]["id"], {"description": "x"})
     assert account.objects("charges")[5]["description"] == "x"
+    assert len(account.economy.mutate(20, kinds=["create"])) == 20
+    assert account.objects("customers")

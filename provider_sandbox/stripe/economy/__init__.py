@@ -7,6 +7,7 @@ each other: ground, catalogue, balance, payments, billing, checkout, edits.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from provider_sandbox.ledger import Json
@@ -20,13 +21,6 @@ __all__ = ["HOUR", "MONTH", "Economy", "default_currencies"]
 HOURS = (9, 6, 4, 4, 3, 1, 0, 0, 0, 1, 2, 3, 5, 5, 3, 3, 4, 6, 9, 12, 12, 10, 10, 10)
 """How much is sold in each local hour: evenings, and the small hours about midnight and four."""
 WEEKDAYS = (2, 2, 3, 4, 7, 8, 4)
-GOODS = (
-    ("Standing ticket", 32.5), ("Balcony seat", 58), ("Two-day pass", 119), ("Lager 0.5 l", 7.2),
-    ("House \"Negroni\"", 12.75), ("Café crème", 4.1), ("Vinyl LP", 27.99), ("Cloakroom", 2.5),
-    ("VIP table — 6 guests", 640), ("T-shirt, black", 24.9), ("Sound engineer, hour", 55),
-    ("Hall rental, evening", 1850), ("Crêpe jambon/fromage", 8.6), ("Poster 50/70 cm", 15),
-)  # fmt: skip
-MEMBERSHIPS = (("Friends of the house", 9.9), ("Patron", 49), ("Rehearsal room", 180))
 ADDED_CURRENCIES = {"usd": ("eur",), "eur": ("usd", "gbp"), "jpy": ("usd",), "kwd": ("usd", "eur")}
 
 KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -52,6 +46,16 @@ UNDER_WAY = (
     ("pay_invoice", "invoices", "open"),
     ("settle_payout", "payouts", "in_transit"),
 )
+STEPS = frozenset(
+    (
+        "sell", "capture", "settle_authorization", "refund", "settle_refund", "dispute",
+        "answer_dispute", "close_dispute", "pay_out", "settle_payout", "add_customer",
+        "add_product", "add_coupon", "add_promotion_code", "bill", "finish_invoice", "pay_invoice",
+        "give_up", "credit", "subscribe", "renew", "resize", "unsubscribe", "check_out",
+        "complete_session", "expire_session", "edit", "remove",
+    )
+)  # fmt: skip
+"""What `do` plays: see the method of that name for its arguments."""
 UPDATED = {
     "charges": "charge.updated",
     "checkout_sessions": None,
@@ -86,14 +90,7 @@ class Economy(Edits):
         """The history: about ``size`` charges between two seconds, and what goes with them."""
         self.account.events_since = until - EVENTS_KEPT
         self.at, self.horizon = since, until
-        for name, dollars in GOODS:
-            self.add_product(name, dollars)
-        for name, dollars in MEMBERSHIPS:
-            self.add_product(name, dollars, interval="month")
-        for _ in range(5):
-            self.add_coupon()
-        for _ in range(8):
-            self.add_promotion_code()
+        self.stock()
         steps = (
             ("sell", 78),
             ("check_out", 9),
@@ -124,7 +121,8 @@ class Economy(Edits):
             second = 0 if self.random.random() < 0.1 else self.random.randrange(60)
             local = day.replace(hour=hour, minute=self.random.randrange(60), second=second)
             at = int(local.astimezone(UTC).timestamp())
-            times.append(min(max(at, since + HOUR), until))
+            at += DAY if at < since + HOUR else -DAY if at > until else 0
+            times.append(min(max(at, since), until))
         return times
 
     def mutate(
@@ -176,6 +174,16 @@ class Economy(Edits):
         """One random step at the time that is being played."""
         kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
         getattr(self, self.random.choice(KINDS[kind][1]))()
+
+    def do(self, step: str, *arguments: Any) -> Json | None:
+        """Play one step by its name now: `do("refund", charge_id, 500)`. None where it does not
+        apply. Raises ValueError for an unknown step, LookupError for an unknown object."""
+        if step not in STEPS:
+            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
+        with self.account.lock:
+            self.now(1)
+            done: Json | None = getattr(self, step)(*arguments)
+            return done
 
     def update(self, stream: str, id: str, changes: Json) -> Json:
         """Change fields of one object now, with the event that Stripe sends for it, if any."""

@@ -208,6 +208,7 @@ class Billing(Payments):
                 }
                 self._set_invoice(invoice_id, "invoice.payment_failed", changes)
                 self.schedule(self.at + 3 * DAY, "pay_invoice", invoice_id)
+                self._mark_subscription(invoice, "active", "past_due")
                 self._cancel_intent(intent, "failed_invoice")
                 return None
             self._pay(intent, customer)
@@ -232,7 +233,14 @@ class Billing(Payments):
         }
         paid = self._set_invoice(invoice_id, "invoice.paid", changes)
         self.account.emit("invoice.payment_succeeded", paid, at=self.at)
+        self._mark_subscription(invoice, "past_due", "active")
         return paid
+
+    def _mark_subscription(self, invoice: Json, from_status: str, to_status: str) -> None:
+        if invoice["parent"] is not None:
+            id = invoice["parent"]["subscription_details"]["subscription"]
+            if self._existing("subscriptions", id)["status"] == from_status:
+                self._set_subscription(id, {"status": to_status})
 
     def give_up(self, invoice_id: str) -> Json | None:
         """Write an open invoice off."""
@@ -316,8 +324,8 @@ class Billing(Payments):
         currency = self._a_currency()
         prices = [
             one
-            for one in self._recurring
-            if one["currency"] == currency and one["recurring"]["interval"] == "month"
+            for one in self._prices(self._recurring, currency)
+            if one["recurring"]["interval"] == "month"
         ]
         many = self.random.random() < 0.1
         count = item_count or (

@@ -15,6 +15,13 @@ NAMES = (
     "Иван Петров", "Δήμητρα Παπά", "Noor 🎷 Quartet", "O'Brien — Events", "Line\nBreak", "कविता",
 )  # fmt: skip
 CITIES = ("Reykjavík", "São Paulo", "Zürich", "Montréal", "東京", "Kraków", "Portland", "Κέρκυρα")
+GOODS = (
+    ("Standing ticket", 32.5), ("Balcony seat", 58), ("Two-day pass", 119), ("Lager 0.5 l", 7.2),
+    ("House \"Negroni\"", 12.75), ("Café crème", 4.1), ("Vinyl LP", 27.99), ("Cloakroom", 2.5),
+    ("VIP table — 6 guests", 640), ("T-shirt, black", 24.9), ("Sound engineer, hour", 55),
+    ("Hall rental, evening", 1850), ("Crêpe jambon/fromage", 8.6), ("Poster 50/70 cm", 15),
+)  # fmt: skip
+MEMBERSHIPS = (("Friends of the house", 9.9), ("Patron", 49), ("Rehearsal room", 180))
 TAX_RATES = {"US": "0.08875", "DE": "0.19", "FR": "0.2", "GB": "0.2", "JP": "0.1", "CH": "0.081"}
 
 
@@ -26,6 +33,17 @@ class Catalogue(Ground):
         self.tax_rate = Decimal(TAX_RATES.get(account.country, "0"))
         self._one_time: list[Json] = []
         self._recurring: list[Json] = []
+
+    def stock(self) -> None:
+        """Put everything on sale that the venue sells, and a few coupons."""
+        for name, dollars in GOODS:
+            self.add_product(name, dollars)
+        for name, dollars in MEMBERSHIPS:
+            self.add_product(name, dollars, interval="month")
+        for _ in range(5):
+            self.add_coupon()
+        for _ in range(8):
+            self.add_promotion_code()
 
     def add_product(self, name: str, dollars: float, *, interval: str | None = None) -> Json:
         """A product and its prices, one in each currency; memberships have a yearly one too."""
@@ -138,7 +156,19 @@ class Catalogue(Ground):
         return self.add_customer()
 
     def _prices(self, among: list[Json], currency: str) -> list[Json]:
-        return [price for price in among if price["currency"] == currency]
+        """The prices in this currency that are still there; a venue without any is stocked."""
+        streams = self.account.streams
+        found = [
+            price
+            for price in among
+            if price["currency"] == currency
+            and price["id"] in streams["prices"]
+            and price["product"] in streams["products"]
+        ]
+        if not found:
+            self.stock()
+            found = [price for price in among if price["currency"] == currency]
+        return found
 
     def _part(self, amount: int, rate: Decimal, currency: str) -> int:
         """A share of an amount that can be paid in this currency."""
