@@ -10,8 +10,9 @@
         {%- if isolated.rows | length == 0 -%}
             alter table {{ relation }} enable row level security, force row level security;
             create policy build on {{ relation }} to current_user using (true) with check (true);
-            create policy venue_isolation on {{ relation }} for select to analyst, analyst_all
-                using (control.may_see(venue_id));
+            create policy venue_isolation on {{ relation }} for select to analyst
+                using (venue_id = control.analyst_venue());
+            create policy all_venues on {{ relation }} for select to analyst_all using (true);
             grant select on {{ relation }} to analyst, analyst_all;
         {%- endif -%}
     {%- endif -%}

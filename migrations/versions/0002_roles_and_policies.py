@@ -8,8 +8,8 @@ venue that `app.venue_id` names for the transaction: none where it is unset. Wha
 policy of its own below, and nothing else does.
 
 For the author of dbt's models: a table in `analytics` or `marts` is open to nobody until its
-post-hook has run the statements below. `control.may_see(venue_id)` says the same in one expression
-for both roles, but no index serves it: of a million rows, one venue's thousand took 270 ms and 1.2.
+post-hook has run the statements below. One policy for both roles would say the same, but no index
+would serve it: of a million rows, one venue's thousand took 270 ms and not 1.2.
 
     ALTER TABLE x ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY build ON x TO dbt USING (true) WITH CHECK (true);
@@ -124,15 +124,6 @@ FUNCTIONS = (
         RETURN substr(current_user, 9) COLLATE "default"
         """,
         "The venue of the analyst who asks, from the name of the role.",
-    ),
-    (
-        "may_see(venue_id text)",
-        "dbt, analyst, analyst_all",
-        """
-        RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
-        RETURN current_user = 'analyst_all' OR venue_id = control.analyst_venue()
-        """,
-        "Whether the analyst who asks may see rows of this venue.",
     ),
     (
         "venues_of_user(user_id uuid)",

@@ -112,10 +112,6 @@ ISOLATIONS = {
             USING (venue_id = control.analyst_venue());
         CREATE POLICY all_venues ON {schema}.payments FOR SELECT TO analyst_all USING (true)
     """,
-    "refunds": """
-        CREATE POLICY venue_isolation ON {schema}.refunds FOR SELECT TO analyst, analyst_all
-            USING (control.may_see(venue_id))
-    """,
 }
 
 
@@ -322,7 +318,7 @@ def test_the_owner_is_bound_by_the_scope_too(owner_engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("role", "count"), [(analyst_role(MOON), 1), (Role.ANALYST_ALL, 1003), (Role.DBT, 1003)]
 )
-@pytest.mark.parametrize("relation", ["payments", "payments_seen", "refunds", "refunds_seen"])
+@pytest.mark.parametrize("relation", ["payments", "payments_seen"])
 def test_analysts_see_their_venue_or_all(
     acting: Callable[..., Connection], role: str, count: int, relation: str
 ) -> None:
