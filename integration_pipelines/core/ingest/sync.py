@@ -38,9 +38,11 @@ from integration_pipelines.core.credentials import Connection, mark_revoked
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import (
     AccessRevoked,
+    BreakerOpen,
     ConfigurationError,
     ConfirmationNeeded,
     IntegrationError,
+    ProviderError,
 )
 from integration_pipelines.core.ingest.landing import Landed, Target, land, mark_vanished
 from integration_pipelines.core.provider import (
@@ -264,7 +266,12 @@ class _Sync:
                 held.add(item)
                 if item.last and progress.cursor.tracks_pass:
                     self._checkpoint(session, held, ending=item)
-                    self._sweep(session, item)
+                    try:
+                        self._sweep(session, item)
+                    except (AccessRevoked, BreakerOpen):
+                        raise
+                    except ProviderError as error:
+                        self._end(item.stream, "failed", error)
                 elif held.is_due():
                     self._checkpoint(session, held)
             self._checkpoint(session, held)
@@ -583,6 +590,9 @@ class _Held:
     """Pages read and not committed yet."""
 
     def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
         self.pages: list[Page] = []
         self.rows = 0
         self.bytes = 0
@@ -605,7 +615,7 @@ class _Held:
         by_stream: dict[str, list[Page]] = {}
         for page in self.pages:
             by_stream.setdefault(page.stream, []).append(page)
-        self.__init__()  # type: ignore[misc]
+        self._reset()
         return by_stream
 
 
