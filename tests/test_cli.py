@@ -3,21 +3,39 @@
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Column, Engine, make_url, select
 
 from integration_pipelines.cli import main
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import sync_batches, sync_logs
+from integration_pipelines.providers import PROVIDERS
+from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox.stripe import StripeAccount
 
 COMMAND = Path(sys.executable).with_name("integrations")
+
+STREAM_KEYS = {
+    *("venue_id", "provider", "stream", "mode", "outcome", "fetched", "inserted", "updated"),
+    *("unchanged", "deleted", "api_calls", "seconds", "cursor_at", "error_kind", "error"),
+}
+STATUS_KEYS = {
+    *("venue_id", "provider", "account_id", "account_name", "currency", "country", "livemode"),
+    *("status", "status_reason", "connected_at", "breaker", "breaker_open_until"),
+    *("last_success_at", "last_failure_at", "last_error", "oldest_cursor_at"),
+    *("newest_cursor_at", "failing_streams", "dead_letters"),
+}
 
 Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
@@ -242,3 +260,143 @@ def test_the_url_opens_the_database_as_the_role_asked_for(run: Run) -> None:
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
     assert read_json(run("status", "--json")) == {"connections": []}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(seed=5) as running:
+        yield running
+
+
+@pytest.fixture
+def at_sandbox(environment: dict[str, str], sandbox: Sandbox) -> dict[str, str]:
+    environment["STRIPE_API_BASE"] = f"{sandbox.base_url}/stripe"
+    return environment
+
+
+def credentials(account: StripeAccount) -> str:
+    return json.dumps({"api_key": account.api_key})
+
+
+@pytest.mark.timeout(240)
+def test_accounts_are_connected_synced_revoked_and_disconnected(
+    at_sandbox: dict[str, str], run: Run, run_here: Run, sandbox: Sandbox
+) -> None:
+    hall = sandbox.stripe.create_account("hall", name="The Hall", size=20, months=1)
+    anker = sandbox.stripe.create_account("anker", currency="eur", size=20, months=1)
+    for account in (hall, anker):
+        succeeded(run_here("venues", "add", account.slug))
+        connected = run_here(
+            "connect", "stripe", "--venue", account.slug, stdin=credentials(account)
+        )
+        assert f"{account.id}: {account.name} (" in succeeded(connected)
+        assert account.api_key not in connected.stdout + connected.stderr
+    assert f"hall has stripe account {hall.id} (The Hall) open" in refused(
+        run_here("connect", "stripe", "--venue", "hall", stdin=credentials(anker))
+    )
+
+    report = read_json(run("sync", "--json"))
+    assert report["succeeded"] is True and report["failures"] == []
+    assert len(report["run_ids"]) == 1
+    assert {(row["venue_id"], row["stream"]) for row in report["streams"]} == {
+        (venue_id, stream)
+        for venue_id in ("hall", "anker")
+        for stream in PROVIDERS["stripe"].stream_names
+    }
+    for row in report["streams"]:
+        assert set(row) == STREAM_KEYS
+        if row["stream"] == "charges":
+            truth = sandbox.stripe.account(row["venue_id"]).ids("charges")
+            assert row["fetched"] == row["inserted"] == len(truth) > 0
+            assert row["mode"] == "load" and row["cursor_at"] and row["api_calls"] > 0
+
+    (at_anker, at_hall) = read_json(run_here("status", "--json"))["connections"]
+    assert set(at_hall) == STATUS_KEYS
+    assert (at_hall["account_id"], at_hall["status"]) == (hall.id, "active")
+    assert at_hall["oldest_cursor_at"] and not at_hall["failing_streams"]
+    assert "The Hall" in succeeded(run_here("status"))
+
+    sandbox.stripe.revoke_key(anker.api_key)
+    hall.economy.mutate(3, kinds=["create"])
+    failed = run("sync", "--stream", "customers", "--stream", "charges")
+    assert failed.returncode == 1
+    assert re.search(r"hall +stripe +customers +\d", failed.stdout)
+    cause, told = failed.stderr.splitlines()[-2:]
+    assert cause.startswith("failed: anker/stripe (customers, charges): ")
+    assert told == "integrations: 2 of 4 streams did not succeed"
+    assert anker.api_key not in failed.stdout + failed.stderr
+    (at_anker, _) = read_json(run_here("status", "--json"))["connections"]
+    assert (at_anker["status"], at_anker["failing_streams"]) == (
+        "revoked",
+        ["charges", "customers"],
+    )
+    assert "anker/stripe: " in succeeded(run_here("status"))
+    said = refused(run_here("sync", "--venue", "anker", "--json"))
+    assert "anker/stripe is revoked" in said and "integrations connect stripe" in said
+
+    assert anker.id in succeeded(run_here("disconnect", "stripe", "--venue", "anker"))
+    assert "no stripe account connected" in refused(
+        run_here("disconnect", "stripe", "--venue", "anker")
+    )
+    only_hall = read_json(run("sync", "--json", "--stream", "customers"))
+    assert [row["venue_id"] for row in only_hall["streams"]] == ["hall"]
+
+
+def test_a_key_that_the_provider_refuses_is_not_stored(
+    at_sandbox: dict[str, str], run_here: Run, sandbox: Sandbox
+) -> None:
+    succeeded(run_here("venues", "add", "hall"))
+    key = "rk_test_canary51H8x"
+    said = refused(
+        run_here("connect", "stripe", "--venue", "hall", stdin=json.dumps({"api_key": key}))
+    )
+    assert "Invalid API Key" in said and key not in said
+    assert read_json(run_here("status", "--json")) == {"connections": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no account is connected: `integrations connect PROVIDER --venue SLUG`"),
+        (["--venue", "nobody"], "there is no venue nobody"),
+        (["--venue", "hall"], "hall has no account connected"),
+        (["--provider", "paypal"], "there is no provider paypal"),
+        (["--stream", "chargebacks"], "there is no stream chargebacks: choose of balance_"),
+    ],
+)
+def test_a_sync_of_what_does_not_exist_is_refused(
+    run_here: Run, venue: Callable[[str], str], arguments: list[str], said: str
+) -> None:
+    venue("hall")
+    assert said in refused(run_here("sync", *arguments))
+
+
+@pytest.mark.timeout(180)
+def test_an_interrupted_sync_ends_at_once_and_leaves_no_batch_open(
+    at_sandbox: dict[str, str],
+    run_here: Run,
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+    tmp_path: Path,
+) -> None:
+    hall = sandbox.stripe.create_account("hall", size=20, months=1)
+    succeeded(run_here("venues", "add", "hall"))
+    succeeded(run_here("connect", "stripe", "--venue", "hall", stdin=credentials(hall)))
+    sandbox.latency = 3
+    process = subprocess.Popen(
+        [COMMAND, "sync"], env=at_sandbox, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while "running" not in _column(pipeline_engine, sync_logs.c.outcome):
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "integrations: interrupted"
+    assert "Traceback" not in said
+    assert _column(pipeline_engine, sync_batches.c.outcome) == ["abandoned"]
+
+
+def _column(engine: Engine, column: Column[Any]) -> list[Any]:
+    with engine.connect() as session:
+        return list(session.scalars(select(column)))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection as Session
 from sqlalchemy import and_, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
@@ -76,7 +77,7 @@ def read_status(session: Session) -> list[dict[str, Any]]:
         select(
             sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.outcome, sync_logs.c.error
         )
-        .distinct(sync_logs.c.connection_id, sync_logs.c.stream)
+        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
         .where(sync_logs.c.outcome != "running")
         .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
         .subquery()

@@ -32,6 +32,9 @@ COUNTS = ("fetched", "inserted", "updated", "unchanged", "deleted", "api_calls")
 COLUMNS = ("venue_id", "provider", "stream", *COUNTS, "seconds")
 POLL_SECONDS = 0.5
 SHOWN_AT_MOST = 15
+NAMED_AT_MOST = 4
+ONCE = {"dagster/max_retries": "0"}
+"""Run tag: the person who waits for this run is told that it failed, and asks again or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ def sync(
     run_ids: list[str] = []
     with application.engine() as engine:
         chosen = choose(engine, venue_ids=venue_ids, providers=providers, streams=streams)
-        for connections, of_provider in chosen:
+        for connections, of_provider in chosen.groups:
             asked = Asked(connections, of_provider, full, allow_deletes)
             run_ids.append(str(uuid4()))
             ended.append(run(settings, engine, asked, run_id=run_ids[-1], debug=application.debug))
     rows = [row for end in ended for row in end.streams]
-    failures = [failure for end in ended for failure in end.failures]
+    failures = chosen.held_back + [failure for end in ended for failure in end.failures]
     failed = [row for row in rows if row["outcome"] != "succeeded"]
     if as_json:
         print_json(
@@ -106,15 +109,30 @@ def sync(
         )
     else:
         console().print(table(rows, COLUMNS))
-    for row in failed:
-        click.echo(
-            f"{row['outcome']}: {row['venue_id']}/{row['provider']}/{row['stream']}: "
-            f"{row['error']}",
-            err=True,
-        )
+    for line in _causes(failed):
+        click.echo(line, err=True)
     if failed or failures:
         told = [f"{len(failed)} of {len(rows)} streams did not succeed"] if failed else []
         raise IntegrationError("; ".join([*told, *failures]))
+
+
+def _causes(failed: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line a cause: whose, what it kept from succeeding, and what to do."""
+    streams: dict[tuple[str, ...], list[str]] = {}
+    for row in failed:
+        cause = (row["outcome"], f"{row['venue_id']}/{row['provider']}", row["error"])
+        streams.setdefault(cause, []).append(row["stream"])
+    for (outcome, account, error), names in streams.items():
+        which = ", ".join(names) if len(names) <= NAMED_AT_MOST else f"{len(names)} streams"
+        yield f"{outcome}: {account} ({which}): {error}"
+
+
+class Chosen(NamedTuple):
+    """Connections to sync, grouped by the streams asked for (None: all of the provider's), and
+    why others that were asked for cannot be."""
+
+    groups: list[tuple[list[Connection], tuple[str, ...] | None]]
+    held_back: list[str]
 
 
 def choose(
@@ -123,11 +141,10 @@ def choose(
     venue_ids: Collection[str],
     providers: Collection[str],
     streams: Collection[str],
-) -> list[tuple[list[Connection], tuple[str, ...] | None]]:
-    """The connections asked for, with the streams asked for: a group a set of streams.
+) -> Chosen:
+    """What to sync of what was asked for; a paused connection that nobody named is passed over.
 
-    Raises ConfigurationError where something named does not exist or may not be synced, or where
-    nothing is left. A connection nobody named that is paused is passed over.
+    Raises ConfigurationError where something named does not exist, or nothing is connected.
     """
     asked = [find_provider(name) for name in providers] or list(PROVIDERS.values())
     known = {stream for provider in asked for stream in provider.stream_names}
@@ -153,25 +170,24 @@ def choose(
         raise ConfigurationError(
             "no account is connected: `integrations connect PROVIDER --venue SLUG`"
         )
-    for connection in found:
-        if not connection.is_due and (venue_ids or not connection.paused):
-            raise ConfigurationError(_held_back(connection))
     groups: dict[tuple[str, ...] | None, list[Connection]] = {}
+    held_back = []
     for connection in found:
+        own = PROVIDERS[connection.provider].stream_names
+        of_provider = tuple(name for name in own if name in streams) if streams else None
+        if of_provider == ():
+            continue
         if connection.is_due:
-            own = PROVIDERS[connection.provider].stream_names
-            of_provider = tuple(name for name in own if name in streams) if streams else None
-            if of_provider != ():
-                groups.setdefault(of_provider, []).append(connection)
-    if not groups:
-        raise ConfigurationError("every account is paused: see `integrations status`")
-    return [(connections, of_provider) for of_provider, connections in groups.items()]
+            groups.setdefault(of_provider, []).append(connection)
+        elif venue_ids or not connection.paused:
+            held_back.append(_held_back(connection))
+    return Chosen([(connections, names) for names, connections in groups.items()], held_back)
 
 
 def _held_back(connection: Connection) -> str:
     which = f"{connection.venue_id}/{connection.provider}"
     if connection.paused:
-        return f"{which} is paused or disabled: resume it in the portal first"
+        return f"{which} is paused or disabled: resume it first"
     return (
         f"{which} is {connection.status} ({connection.status_reason or 'no reason noted'}): "
         f"connect it again with `integrations connect {connection.provider} --venue …`"
@@ -198,18 +214,21 @@ def run(
         ):
             result = defs.resolve_job_def("sync_venues").execute_in_process(
                 run_config=run_config(batch_id, allow_deletes=asked.allow_deletes),
-                tags=run_tags(batch_id),
+                tags=run_tags(batch_id) | ONCE,
                 run_id=run_id,
                 instance=instance,
                 raise_on_error=False,
             )
+        failed = [event for event in result.all_node_events if event.is_step_failure]
+        if any(event.step_failure_data.error_source.name == "INTERRUPT" for event in failed):
+            raise KeyboardInterrupt
     except BaseException:
         # Else the daemon would take up what the person who asked has given up.
         with engine.begin() as session:
             abandon(session, [batch_id])
         raise
     rows = _rows(engine, asked, run_id)
-    failures = [_why(event) for event in result.all_node_events if event.is_step_failure]
+    failures = [_why(event) for event in failed]
     # Where every stream failed, so did the step, and the rows say why.
     told = any(row["outcome"] != "succeeded" for row in rows)
     return Ended(rows, [] if told and len(failures) == 1 else failures)
@@ -266,7 +285,9 @@ def _rows(engine: Engine, asked: Asked, run_id: str) -> list[dict[str, Any]]:
 @contextmanager
 def _dagster_unheard() -> Iterator[None]:
     """Drop what Dagster's console logger says: the run's events in the UI hold all of it."""
-    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+    # Left open: what an interruption leaves under way may still speak to it.
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115
+    with redirect_stderr(nowhere):
         yield
 
 
