@@ -2,15 +2,17 @@
 
 import json
 import os
-import resource
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 
 from benchmarks.landing import connect
 from benchmarks.stage import Stage
@@ -48,22 +50,21 @@ def ticked(stage: Stage, case: str, venues: int) -> Figures:
 
     instance = open_instance(stage.settings)
     before = {run.run_id for run in instance.get_runs()}
-    cpu = stage.postgres_cpu() + _children_cpu()
     since = time.time()
-    with _daemon(stage) as daemon:
-        _wait_for(lambda: _beats(instance) > since, "the daemon is not up")
+    with _daemon(stage) as meter:
+        _wait_for(lambda: _beats(instance) > since, "the daemon is not up", meter)
+        cpu = stage.postgres_cpu() + meter.seconds
         begun = time.monotonic()
-        requests = _tick(defs, instance)
-        for request in requests:
+        for request in _tick(defs, instance):
             _launch(request)
         _wait_for(
-            lambda: all(run.is_finished for run in _runs(instance, before)), "the runs do not end"
+            lambda: all(run.is_finished for run in _runs(instance, before)),
+            "the runs do not end",
+            meter,
         )
         seconds = time.monotonic() - begun
-        runs = _runs(instance, before)
-        daemon.terminate()
-        daemon.wait(60)
-    cpu = stage.postgres_cpu() + _children_cpu() - cpu
+        cpu = stage.postgres_cpu() + meter.seconds - cpu
+    runs = _runs(instance, before)
     assert all(run.status is dg.DagsterRunStatus.SUCCESS for run in runs), runs
     return {
         "case": case,
@@ -109,12 +110,44 @@ def _launch(request: dg.RunRequest) -> None:
     )
 
 
-def _daemon(stage: Stage) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [Path(sys.executable).with_name("dagster-daemon"), "run", "--workspace", WORKSPACE],
-        stdout=(stage.settings.data_path / "daemon.log").open("ab"),
-        stderr=subprocess.STDOUT,
-    )
+class Meter:
+    """CPU seconds of a process and all its descendants, those seen and ended since included."""
+
+    def __init__(self, root: psutil.Process) -> None:
+        self._root = root
+        self._spent: dict[tuple[int, float], float] = {}
+
+    def look(self) -> None:
+        """Note what each has spent so far; to be called often."""
+        for process in (self._root, *self._root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                self._spent[process.pid, process.create_time()] = times.user + times.system
+
+    @property
+    def seconds(self) -> float:
+        """All that was seen."""
+        self.look()
+        return sum(self._spent.values())
+
+
+@contextmanager
+def _daemon(stage: Stage) -> Iterator[Meter]:
+    """Dagster's daemon, which starts what is queued, in a session of its own that ends whole."""
+    with (stage.settings.data_path / "daemon.log").open("ab") as output:
+        daemon = subprocess.Popen(
+            [Path(sys.executable).with_name("dagster-daemon"), "run", "--workspace", WORKSPACE],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Meter(psutil.Process(daemon.pid))
+    finally:
+        daemon.terminate()
+        daemon.wait(60)
+        with suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGKILL)
 
 
 def _beats(instance: dg.DagsterInstance) -> float:
@@ -127,14 +160,10 @@ def _runs(instance: dg.DagsterInstance, before: set[str]) -> list[dg.DagsterRun]
     return [run for run in instance.get_runs() if run.run_id not in before]
 
 
-def _wait_for(condition: Callable[[], bool], otherwise: str) -> None:
+def _wait_for(condition: Callable[[], bool], otherwise: str, meter: Meter) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
+        meter.look()
         if time.monotonic() > deadline:
             raise TimeoutError(otherwise)
         time.sleep(0.2)
-
-
-def _children_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
