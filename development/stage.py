@@ -2,7 +2,8 @@
 
 The sandbox keeps its accounts in memory, and the same seed, times and moves give the same ones
 again. So what is kept, in DATA_DIR/stage.json, is when the accounts began and how they went on;
-whoever raises the stage finds the accounts as they were left, equal to what has landed.
+whoever raises the stage finds the accounts as they were left, equal to what has landed. Another
+version of the sandbox would play them otherwise: then, and where nothing was kept, they begin anew.
 """
 
 import fcntl
@@ -15,12 +16,14 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from development.processes import Processes, free_port
 from integration_pipelines.core.errors import IntegrationError
 
+ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("integrations")
 PORT = 12111
 SEED = 1
@@ -55,11 +58,17 @@ class Truth(NamedTuple):
 
 @dataclass(slots=True)
 class Stage:
-    """A running sandbox with the venues' accounts. ``environment`` points our clients at it."""
+    """A running sandbox with the venues' accounts. ``environment`` points our clients at it.
+
+    ``moves``: seconds and happenings of each; ``is_new``: nothing was kept of these accounts.
+    """
 
     url: str
     file: Path
-    moves: list[tuple[int, int]] = field(default_factory=list)
+    version: str
+    began: int
+    moves: list[tuple[int, int]]
+    is_new: bool
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -72,7 +81,7 @@ class Stage:
         move = (max(int(time.time()) - now, 0), happenings)
         # Noted first: a move that was noted and not made will be made when the stage is raised.
         self.moves.append(move)
-        self._save()
+        self.save()
         self._play(*move)
 
     def truth(self, venue_id: str, stream: str) -> Truth:
@@ -81,7 +90,7 @@ class Stage:
         told = self._ask("GET", f"accounts/{venue_id}/streams/{named}")
         return Truth(frozenset(told["ids"]), told["sums"])
 
-    def raise_accounts(self, began: int) -> None:
+    def raise_accounts(self) -> None:
         """Make the accounts as they began, and play what has been noted since."""
         for venue in VENUES:
             self.accounts[venue.venue_id] = self._ask(
@@ -94,7 +103,7 @@ class Stage:
                 currencies=venue.also_in,
                 timezone=venue.timezone,
                 seed=SEED,
-                now=began,
+                now=self.began,
             )
             self._ask("POST", f"accounts/{venue.venue_id}/clock", date_header="account")
         for move in self.moves:
@@ -107,10 +116,11 @@ class Stage:
             )
             account["now"] = told["now"]
 
-    def _save(self) -> None:
-        noted = json.loads(self.file.read_text())
+    def save(self) -> None:
+        """Note what it takes to raise the same accounts again."""
+        noted = {"version": self.version, "began": self.began, "moves": self.moves}
         draft = self.file.with_suffix(".draft")
-        draft.write_text(json.dumps({**noted, "moves": self.moves}))
+        draft.write_text(json.dumps(noted))
         draft.replace(self.file)
 
     def _ask(self, method: str, path: str, **body: object) -> Any:
@@ -135,27 +145,43 @@ def raised_stage(processes: Processes, data_path: Path) -> Iterator[Stage]:
                 f"the sandbox of {data_path} is in use, by `make dev` or `make demo`: stop it "
                 "first, or set another DATA_DIR"
             ) from None
-        file = data_path / "stage.json"
-        if not file.exists():
-            file.write_text(json.dumps({"began": int(time.time()), "moves": []}))
-        noted = json.loads(file.read_text())
         port = free_port(PORT)
-        stage = Stage(f"http://127.0.0.1:{port}", file, [tuple(move) for move in noted["moves"]])
+        stage = _stage(f"http://127.0.0.1:{port}", data_path / "stage.json")
         processes.start("sandbox", [sys.executable, "-m", "provider_sandbox", "--port", str(port)])
         processes.wait_for(f"{stage.url}/_sandbox/stats")
-        stage.raise_accounts(noted["began"])
+        stage.raise_accounts()
         yield stage
 
 
+def _stage(url: str, file: Path) -> Stage:
+    """The stage that ``file`` notes, or a new one."""
+    version = sha256()
+    for source in sorted((ROOT / "provider_sandbox").rglob("*.py")):
+        version.update(source.read_bytes())
+    noted = json.loads(file.read_text()) if file.exists() else {}
+    if noted.get("version") == version.hexdigest():
+        moves = [tuple(move) for move in noted["moves"]]
+        return Stage(url, file, noted["version"], noted["began"], moves, is_new=False)
+    return Stage(url, file, version.hexdigest(), int(time.time()), [], is_new=True)
+
+
 def furnish(stage: Stage) -> None:
-    """Add the venues and connect their accounts, where that has not been done."""
+    """Add the venues and connect their accounts, where that has not been done.
+
+    Venues of a stage that is gone are removed first: what has landed of them will not come back.
+    """
     known = {venue["venue_id"] for venue in json.loads(integrations("venues", "list", "--json"))}
     connected = {
-        (row["venue_id"], row["account_id"])
+        (row["venue_id"], row["account_id"]): row["status"]
         for row in json.loads(integrations("status", "--json"))["connections"]
-        if row["status"] == "active"
     }
     for venue in VENUES:
+        account = stage.accounts[venue.venue_id]
+        mine = (venue.venue_id, account["account_id"])
+        if stage.is_new and mine in connected:
+            integrations("venues", "remove", venue.venue_id, "--yes", show=True)
+            known.remove(venue.venue_id)
+            del connected[mine]
         if venue.venue_id not in known:
             integrations(
                 *("venues", "add", venue.venue_id, "--name", venue.name),
@@ -163,14 +189,14 @@ def furnish(stage: Stage) -> None:
                 *("--day-starts-at", venue.day_starts_at),
                 show=True,
             )
-        account = stage.accounts[venue.venue_id]
-        if (venue.venue_id, account["account_id"]) not in connected:
+        if connected.get(mine) != "active":
             integrations(
                 *("connect", "stripe", "--venue", venue.venue_id),
                 stdin=json.dumps({"api_key": account["api_key"]}),
                 environment=stage.environment,
                 show=True,
             )
+    stage.save()
 
 
 def integrations(

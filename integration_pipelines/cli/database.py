@@ -9,10 +9,10 @@ import click
 from sqlalchemy import URL
 
 from integration_pipelines.cli.application import Application
+from integration_pipelines.cli.connections import require_venue
 from integration_pipelines.core import embedded_postgres
 from integration_pipelines.core.database import ANALYST, Role, database_url, initialise, owner_url
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.settings import Settings
 
 OWNER = "owner"
 READ_ONLY = "-cdefault_transaction_read_only=on"
@@ -63,7 +63,7 @@ def url(application: Application, role: str) -> None:
     The role dbt gets a session that only reads. An embedded Postgres answers as long as something
     uses it, such as `make dev` or `integrations db psql`.
     """
-    click.echo(_url(application.settings, role).render_as_string(hide_password=False))
+    click.echo(_url(application, role).render_as_string(hide_password=False))
 
 
 @db.command(
@@ -82,7 +82,7 @@ def psql(context: click.Context, role: str, args: tuple[str, ...]) -> None:
 
     The role dbt gets a session that only reads (`set transaction_read_only = off` undoes it).
     """
-    url = _url(context.obj.settings, role)
+    url = _url(context.obj, role)
     program = shutil.which("psql") or embedded_postgres.binary("psql")
     shown = url._replace(password=None).render_as_string()
     # Ctrl-C is psql's, which cancels the query; we stay until it ends, and with us the server.
@@ -95,13 +95,17 @@ def psql(context: click.Context, role: str, args: tuple[str, ...]) -> None:
     context.exit(completed.returncode)
 
 
-def _url(settings: Settings, role: str) -> URL:
+def _url(application: Application, role: str) -> URL:
     """What ``role`` connects with, in the form that every Postgres client reads."""
+    settings = application.settings
     if role == OWNER:
         return owner_url(settings).set(drivername="postgresql")
-    if role not in set(Role) and not role.startswith(f"{ANALYST}_"):
-        raise ConfigurationError(
-            f"there is no role {role}: choose of {', '.join(Role)}, {ANALYST}_SLUG, {OWNER}"
-        )
+    if role not in set(Role):
+        if not role.startswith(f"{ANALYST}_"):
+            raise ConfigurationError(
+                f"there is no role {role}: choose of {', '.join(Role)}, {ANALYST}_SLUG, {OWNER}"
+            )
+        with application.engine() as engine:
+            require_venue(engine, role.removeprefix(f"{ANALYST}_"))
     url = database_url(settings, role, drivername="postgresql")
     return url.update_query_dict({"options": READ_ONLY}) if role == Role.DBT else url
