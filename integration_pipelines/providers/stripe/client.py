@@ -21,8 +21,6 @@ API_VERSION = "2026-10-28.endive"
 PAGE_SIZE = 100
 API_BASE = "https://api.stripe.com"
 
-LONGEST_NESTED = 10_000
-"""Pages of one object's nested list; more can only be a list that loops."""
 MISSING = {"resource_missing", "invalid_request_error"}
 """How a 404 reads that is about the object and not about the path."""
 
@@ -143,19 +141,23 @@ class StripeReader:
         """One object by id, nested lists completed, with the start of the request and the calls
         made; one that Stripe no longer has is a record with ``deleted`` and no payload."""
         query = [("expand[]", name) for name in stream.expand]
+
+        def parse(response: Response) -> tuple[bytes, Head, Response]:
+            body = compact(response.body)
+            return body, _decode(body, Head), response
+
         try:
-            body, response = self.transport.request(
+            body, head, response = self.transport.request(
                 "GET",
                 f"{stream.path}/{quote(object_id, safe='')}",
                 params=query,
                 endpoint=f"GET {stream.path}/:id",
-                parse=lambda response: (compact(response.body), response),
+                parse=parse,
             )
         except NotFound as error:
             if error.code not in MISSING:
                 raise
             return Record(object_id, b"", deleted=True), self.transport.clock.now(), 1
-        head = _decode(body, Head)
         if head.deleted:
             return Record(head.id, b"", deleted=True), response.started_at, 1
         payload, calls = self._complete(stream, body)
@@ -178,12 +180,8 @@ class StripeReader:
         )
 
     def _listed(self, stream: StripeStream, endpoint: str, path: str, query: Params) -> Listed:
-        def parse(response: Response) -> tuple[_List, list[Head], Response]:
-            page = _decode(compact(response.body), _List)
-            return page, [_decode(raw, Head) for raw in page.data], response
-
         page, heads, response = self.transport.request(
-            "GET", path, params=query, endpoint=endpoint, parse=parse
+            "GET", path, params=query, endpoint=endpoint, parse=_parse_list
         )
         records, calls = [], 1
         for raw, head in zip(page.data, heads, strict=True):
@@ -207,19 +205,23 @@ class StripeReader:
         if not first.has_more or not first.data:
             return payload, 0
         members, calls, more = list(first.data), 0, True
+        after = _decode(members[-1], Head).id
+        read = {after}
         while more:
-            after = _decode(members[-1], Head).id
-            page = self.transport.request(
+            page, heads, _ = self.transport.request(
                 "GET",
                 _decode(nested["url"], str),
                 params=[("limit", str(PAGE_SIZE)), ("starting_after", after)],
                 endpoint=f"GET {stream.path}/:id/{stream.nested}",
-                parse=lambda response: _decode(compact(response.body), _List),
+                parse=_parse_list,
             )
             calls, more = calls + 1, page.has_more
             members += page.data
-            if more and (not page.data or calls > LONGEST_NESTED):
-                raise MalformedResponse(f"{stream.nested} of {stream.name} never end")
+            if more:
+                if not heads or heads[-1].id in read:
+                    raise MalformedResponse(f"the {stream.nested} of one of {stream.name} loop")
+                after = heads[-1].id
+                read.add(after)
         nested["data"] = Raw(msgspec.json.encode(members))
         nested["has_more"] = Raw(b"false")
         fields[stream.nested] = Raw(msgspec.json.encode(nested))
@@ -232,6 +234,11 @@ def server_time(response: Response) -> int:
         return int(parsedate_to_datetime(response.headers["Date"]).timestamp())
     except (KeyError, TypeError, ValueError):
         return int(response.started_at.astimezone(UTC).timestamp())
+
+
+def _parse_list(response: Response) -> tuple[_List, list[Head], Response]:
+    page = _decode(compact(response.body), _List)
+    return page, [_decode(raw, Head) for raw in page.data], response
 
 
 def _decode(body: bytes | Raw, kind: type[Decoded]) -> Decoded:
