@@ -71,6 +71,8 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
         print(f"Dagster    http://127.0.0.1:{port}")
         if stage is not None:
             print(f"sandbox    {stage.url}/_sandbox/stats")
+            for name, value in stage.environment.items():
+                print(f"           {name}={value} for commands by hand")
         print(f"Postgres   {url.host}:{url.port}/{url.database}, or `integrations db psql`")
         print(f"logs       {processes.logs}")
         print("Ctrl-C stops all of it.", flush=True)

@@ -33,7 +33,7 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
         if line.startswith("Ctrl-C"):
             break
     try:
-        urls = re.findall(r"http://127\.0\.0\.1:\d+\S*", said)
+        urls = re.findall(r"^(?:Dagster|sandbox) +(http://127\.0\.0\.1:\S+)$", said, re.MULTILINE)
         assert len(urls) == 2, said
         for url in urls:
             assert urllib.request.urlopen(url, timeout=30).status == 200
