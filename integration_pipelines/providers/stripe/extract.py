@@ -134,19 +134,25 @@ class _Pass:
 
     def restart(self, *, filters: bool) -> list[_Window]:
         """Begin again as one window; without filters if the server does not keep to them."""
-        self.restarts += 1
-        if self.restarts > 3:
-            raise MalformedResponse(f"the list of {self.stream.name} cannot be read to its end")
+        self._count_restart()
         self.filters = filters
         self.windows = [_Window()]
         return self.windows
+
+    def _count_restart(self) -> None:
+        self.restarts += 1
+        if self.restarts > 3:
+            raise MalformedResponse(f"the list of {self.stream.name} cannot be read to its end")
 
     def recover(self, window: _Window, error: Refused) -> list[_Window]:
         """The windows to read instead, where a refused page can be asked for in another way."""
         if error.code == "resource_missing" and window.after is not None:
             if window.last is None or not self.filters:
                 return self.restart(filters=self.filters)
+            if window.lt == window.last + 1:
+                self._count_restart()
             window.after, window.lt = None, window.last + 1
+            window.read.clear()
             return [window]
         if error.status == 400 and (window.gte is not None or window.lt is not None):
             return self.restart(filters=False)
@@ -351,7 +357,8 @@ def _follow_all(
                 stream=follow.stream.name,
                 reason=str(error),
             )
-            passes.append(follow.whole(filters=False))
+            # An object that vanished under the cursor says nothing about the filters.
+            passes.append(follow.whole(filters=error.code == "resource_missing"))
         except ProviderError as error:
             yield StreamFailed(follow.stream.name, error)
     return passes
