@@ -10,7 +10,7 @@ import warnings
 import dagster as dg
 
 from integration_pipelines import defs as package
-from integration_pipelines.defs.resources import resources
+from integration_pipelines.defs.resources import console, resources
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -18,5 +18,5 @@ with warnings.catch_warnings():
         package,
         resources=resources(),
         executor=dg.in_process_executor,
-        loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
+        loggers={"console": console},
     )

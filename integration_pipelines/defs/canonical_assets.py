@@ -91,12 +91,10 @@ def _what_it_tests(test: Mapping[str, Any]) -> str:
     partitions_def=venues,
     backfill_policy=dg.BackfillPolicy.single_run(),
     can_subset=True,
-    required_resource_keys={"pipeline"},
 )
-def canonical(context: dg.AssetExecutionContext) -> Iterator[Any]:
+def canonical(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[Any]:
     """Build the selected tables for the run's venues and test them; tests alone are run over all
     venues."""
-    pipeline: Pipeline = context.resources.pipeline
     tables = [each for each in project().tables if asset_key(each) in context.selected_asset_keys]
     checks = {
         test: check_key(test)

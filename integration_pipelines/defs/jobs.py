@@ -37,6 +37,7 @@ from integration_pipelines.defs.records import (
     log_check,
     materialization,
 )
+from integration_pipelines.defs.resources import Pipeline, console
 from integration_pipelines.providers import PROVIDERS
 
 BATCH_TAG = "batch_id"
@@ -83,7 +84,7 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
     `control.sync_cursors` says; an event for each would be most of what a quiet hour costs.
     """
     context.instance.add_run_tags(context.run_id, run_tags(config.batch_id))
-    pipeline = context.resources.pipeline
+    pipeline: Pipeline = context.resources.pipeline
 
     def sync_one(item: BatchItem) -> list[StreamResult]:
         provider = PROVIDERS[item.connection.provider]
@@ -130,13 +131,11 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
 
 
 @dg.op(
-    required_resource_keys={"pipeline"},
     ins={"synced": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
 )
-def publish(context: dg.OpExecutionContext, config: PublishConfig) -> None:
+def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pipeline) -> None:
     """Rebuild the canonical tables of the venues that the batch changed, by one dbt build."""
-    pipeline = context.resources.pipeline
     # A run that took the batch up again publishes what the one before it could not.
     runs = context.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: config.batch_id}))
     with pipeline.engine.connect() as session:
@@ -169,7 +168,7 @@ def of_batch(config: BatchConfig) -> dict[str, Any]:
     }
 
 
-@dg.job(executor_def=dg.in_process_executor, config=of_batch)
+@dg.job(executor_def=dg.in_process_executor, logger_defs={"console": console}, config=of_batch)
 def sync_venues() -> None:
     """Sync the connections of a batch, and publish what changed."""
     publish(sync())

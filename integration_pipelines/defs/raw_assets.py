@@ -25,6 +25,7 @@ from integration_pipelines.defs.records import (
     failure,
     materialization,
 )
+from integration_pipelines.defs.resources import Pipeline, ProviderApi
 from integration_pipelines.providers import PROVIDERS
 
 
@@ -65,9 +66,10 @@ def raw_assets(provider: Provider) -> dg.AssetsDefinition:
         required_resource_keys={"pipeline", provider.name},
     )
     def synced(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
+        pipeline: Pipeline = context.resources.pipeline
         streams = [name for name, key in keys.items() if key in context.selected_asset_keys]
-        results = _sync(context, config, provider, streams) if streams else []
-        with context.resources.pipeline.engine.connect() as session:
+        results = _sync(context, config, pipeline, provider, streams) if streams else []
+        with pipeline.engine.connect() as session:
             yield from every_venue_synced.evaluate(
                 session,
                 provider=provider.name,
@@ -85,12 +87,12 @@ def raw_assets(provider: Provider) -> dg.AssetsDefinition:
 def _sync(
     context: dg.AssetExecutionContext,
     config: SyncConfig,
+    pipeline: Pipeline,
     provider: Provider,
     streams: Sequence[str],
 ) -> list[StreamResult]:
     """Sync the run's venues and record the streams that succeeded."""
-    pipeline = context.resources.pipeline
-    api = getattr(context.resources, provider.name)
+    api: ProviderApi = getattr(context.resources, provider.name)
     with pipeline.engine.connect() as session:
         connections = open_connections(
             session, venue_ids=context.partition_keys, providers=[provider.name]
@@ -110,7 +112,7 @@ def _sync(
             item,
             provider=provider,
             open_client=api.open_client,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             allow_deletes=config.allow_deletes,
         )
 

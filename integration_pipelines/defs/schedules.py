@@ -6,6 +6,7 @@ import dagster as dg
 
 from integration_pipelines.core.ingest.batch import create_batch, due_connections
 from integration_pipelines.defs.jobs import sync_venues
+from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import run_request
 
 CONNECTIONS_PER_BATCH = 2_500
@@ -16,30 +17,25 @@ CONNECTIONS_PER_BATCH = 2_500
     job=sync_venues,
     cron_schedule="*/15 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"pipeline"},
 )
-def incremental(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def incremental(pipeline: Pipeline) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Every quarter of an hour: what is new at the providers, for every connection that is due."""
-    yield from _requests(context, full=False)
+    yield from _requests(pipeline, full=False)
 
 
 @dg.schedule(
     job=sync_venues,
     cron_schedule="40 2-6 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"pipeline"},
 )
-def nightly_full(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def nightly_full(pipeline: Pipeline) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Once a night: everything again, to find what vanished or was missed. It asks each hour of
     the night (UTC), so that a connection that was busy, or a run that failed, has another turn."""
-    yield from _requests(context, full=True)
+    yield from _requests(pipeline, full=True)
 
 
-def _requests(
-    context: dg.ScheduleEvaluationContext, *, full: bool
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    engine = context.resources.pipeline.engine
-    with engine.begin() as session:
+def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    with pipeline.engine.begin() as session:
         due = due_connections(session, full=full)
         batches = [
             create_batch(session, connections=due[start : start + CONNECTIONS_PER_BATCH], full=full)

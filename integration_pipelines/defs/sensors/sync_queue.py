@@ -21,6 +21,7 @@ from integration_pipelines.core.ingest.batch import (
     open_batches,
 )
 from integration_pipelines.defs.jobs import BATCH_TAG, run_config, run_tags, sync_venues
+from integration_pipelines.defs.resources import Pipeline
 
 GRACE = timedelta(minutes=2)
 """For a new batch to get its run, and for a run that ended to be started again by Dagster."""
@@ -68,12 +69,12 @@ def plan(
     job=sync_venues,
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    required_resource_keys={"pipeline"},
 )
-def requested_syncs(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def requested_syncs(
+    context: dg.SensorEvaluationContext, pipeline: Pipeline
+) -> dg.SensorResult | dg.SkipReason:
     """Claim what waits in control.sync_queue as one batch, and mend batches that lost their run."""
-    engine = context.resources.pipeline.engine
-    with engine.begin() as session:
+    with pipeline.engine.begin() as session:
         now = session.scalars(select(func.now())).one()
         batches = open_batches(session)
         mending = plan(batches, _runs(context.instance, batches, now), now=now)

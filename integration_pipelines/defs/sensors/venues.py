@@ -1,6 +1,6 @@
 """`venue_partitions`: keeps the partitions as `control.venues` is."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import dagster as dg
@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from integration_pipelines.core.tables import venues as venue_table
 from integration_pipelines.defs.partitions import VENUES, venues
+from integration_pipelines.defs.resources import Pipeline
 
 
 class Changes(NamedTuple):
@@ -30,12 +31,13 @@ def plan(partitions: Collection[str], venue_ids: Collection[str]) -> Changes:
 @dg.sensor(
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    required_resource_keys={"pipeline"},
 )
-def venue_partitions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+def venue_partitions(
+    context: dg.SensorEvaluationContext, pipeline: Pipeline
+) -> dg.SensorResult | dg.SkipReason:
     """Add a partition for each new venue, delete those of removed ones."""
-    with context.resources.pipeline.engine.connect() as session:
-        venue_ids = session.scalars(select(venue_table.c.venue_id)).all()
+    with pipeline.engine.connect() as session:
+        venue_ids: Sequence[str] = session.scalars(select(venue_table.c.venue_id)).all()
     changes = plan(context.instance.get_dynamic_partitions(VENUES), venue_ids)
     if not any(changes):
         return dg.SkipReason(f"{len(venue_ids)} venues, each with its partition")

@@ -1,0 +1,177 @@
+"""`sync_venues`: many venues in one run, on the real instance, database and sandbox."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import dagster as dg
+import pytest
+from sqlalchemy import Engine, select, text
+
+from integration_pipelines.core.credentials import open_connections
+from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.ingest.batch import create_batch
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
+from integration_pipelines.definitions import defs
+from integration_pipelines.defs.jobs import BATCH_TAG, run_config
+
+
+@pytest.fixture
+def run(instance: dg.DagsterInstance, pipeline_engine: Engine) -> Any:
+    """``run(full=..., streams=..., only=[ops])``: a batch of every connection, run to its end."""
+
+    def execute(
+        *, batch_id: UUID | None = None, only: list[str] | None = None, **asked: Any
+    ) -> dg.ExecuteInProcessResult:
+        if batch_id is None:
+            with pipeline_engine.begin() as session:
+                batch_id = create_batch(session, connections=open_connections(session), **asked)
+        return defs.resolve_job_def("sync_venues").execute_in_process(
+            run_config=run_config(batch_id),
+            op_selection=only,
+            instance=instance,
+            raise_on_error=False,
+        )
+
+    return execute
+
+
+def venues_in(engine: Engine, table: str) -> set[str]:
+    """Venues that have rows in a table."""
+    with engine.connect() as session:
+        return set(session.scalars(text(f"SELECT DISTINCT venue_id FROM {table}")))
+
+
+@pytest.fixture
+def analyst(settings: Settings) -> Iterator[Engine]:
+    engine = create_engine(settings, Role.ANALYST_ALL)
+    yield engine
+    engine.dispose()
+
+
+def test_a_batch_lands_and_publishes_the_good_and_names_the_failed(
+    hall: Any,
+    locked_out: Any,
+    run: Any,
+    recorded: Any,
+    said: Any,
+    instance: dg.DagsterInstance,
+    pipeline_engine: Engine,
+    analyst: Engine,
+) -> None:
+    hall("a-room")
+    locked_out("b-room")
+    hall("c-room")
+
+    first = run()
+    assert first.success
+    assert recorded("raw_stripe/charges") == {"a-room", "c-room"}
+    assert recorded("marts/daily_revenue") == {"a-room", "c-room"}
+    assert venues_in(analyst, "analytics.payments") == {"a-room", "c-room"}
+    assert said("marts/daily_revenue", "daily_revenue_is_complete").passed
+    assert not said("raw_stripe/charges", "every_venue_synced").passed
+    (stored,) = instance.get_runs(dg.RunsFilter(run_ids=[first.run_id]))
+    with pipeline_engine.connect() as session:
+        batches = session.execute(select(sync_batches)).all()
+        assert {(row.venue_id, row.outcome) for row in batches} == {
+            ("a-room", "succeeded"),
+            ("b-room", "failed"),
+            ("c-room", "succeeded"),
+        }
+        assert stored.tags[BATCH_TAG] == str(batches[0].batch_id)
+        assert session.scalars(select(dbt_build_venues.c.venue_id)).all() == []
+
+    events = len(instance.all_logs(first.run_id))
+    second = run()
+    assert second.success
+    quiet = instance.all_logs(second.run_id)
+    assert not any(
+        entry.dagster_event and entry.dagster_event.is_step_materialization for entry in quiet
+    ), "nothing changed, so nothing is recorded"
+    assert len(quiet) < events
+
+
+def test_a_batch_in_which_nothing_succeeded_is_a_failed_run(locked_out: Any, run: Any) -> None:
+    locked_out("a-room")
+    locked_out("b-room")
+    result = run()
+    assert not result.success
+    (failed,) = [event for event in result.all_node_events if event.is_step_failure]
+    assert failed.step_key == "sync"
+    said = failed.step_failure_data.user_failure_data
+    assert "room has no stripe credential" in said.description
+    assert {row.data["venue"] for row in said.metadata["failed"].records} == {"a-room", "b-room"}
+
+
+def test_what_a_killed_run_changed_is_published_by_the_run_that_takes_its_batch_up(
+    hall: Any, run: Any, pipeline_engine: Engine, recorded: Any
+) -> None:
+    hall("a-room")
+    assert run(only=["sync"]).success
+    assert recorded("analytics/payments") == set()
+    with pipeline_engine.connect() as session:
+        batch_id = session.scalars(select(sync_batches.c.batch_id)).one()
+    again = run(batch_id=batch_id)
+    assert again.success
+    with pipeline_engine.connect() as session:
+        synced_by = set(session.scalars(select(sync_logs.c.run_id)))
+    assert again.run_id not in synced_by, "what was done is not done again"
+    assert recorded("analytics/payments") == {"a-room"}
+
+
+def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes(
+    hall: Any, run: Any, said: Any, pipeline_engine: Engine
+) -> None:
+    check = ("analytics/prices", "prices_have_known_products")
+    hall("a-room")
+    hall("b-room")
+    _change_a_price(pipeline_engine, "b-room", product="prod_nowhere")
+    assert run().success
+    failed = said(*check)
+    assert not failed.passed
+    assert [row.data for row in failed.metadata["failing"].records] == [
+        {"venue": "b-room", "rows": 1}
+    ]
+    assert _rebuild(run, pipeline_engine, "a-room").success
+    assert not said(*check).passed, "a's pass does not hide b's failure"
+    _change_a_price(pipeline_engine, "b-room", product="prod_everywhere")
+    assert _rebuild(run, pipeline_engine, "b-room").success
+    assert said(*check).passed
+
+
+def _rebuild(run: Any, engine: Engine, venue_id: str) -> Any:
+    """Publish one venue again, as after a full pass."""
+    with engine.begin() as session:
+        connections = open_connections(session, venue_ids=[venue_id])
+        batch_id = create_batch(session, connections=connections, full=True, streams=["coupons"])
+    return run(batch_id=batch_id)
+
+
+def _change_a_price(engine: Engine, venue_id: str, *, product: str) -> None:
+    """A price of the venue's, of a product that exists only if it is called prod_everywhere."""
+    with engine.begin() as session:
+        venue_scope(session, venue_id)
+        account_id = open_connections(session, venue_ids=[venue_id])[0].account_id
+        for stream, identity, body in (
+            ("products", "prod_everywhere", {"id": "prod_everywhere", "object": "product"}),
+            ("prices", "price_odd", {"id": "price_odd", "object": "price", "product": product}),
+        ):
+            session.execute(
+                text(
+                    f"""
+                    INSERT INTO raw_stripe.{stream}
+                        (venue_id, account_id, id, payload, observed_at, content_hash)
+                    VALUES (:venue_id, :account_id, :id, :payload, now(), '')
+                    ON CONFLICT (venue_id, account_id, id)
+                    DO UPDATE SET payload = excluded.payload
+                    """
+                ),
+                {
+                    "venue_id": venue_id,
+                    "account_id": account_id,
+                    "id": identity,
+                    "payload": json.dumps(body),
+                },
+            )
