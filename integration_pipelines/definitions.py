@@ -10,7 +10,7 @@ import warnings
 import dagster as dg
 
 from integration_pipelines import defs as package
-from integration_pipelines.defs.resources import console, resources
+from integration_pipelines.defs.resources import resources
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -18,5 +18,4 @@ with warnings.catch_warnings():
         package,
         resources=resources(),
         executor=dg.in_process_executor,
-        loggers={"console": console},
     )

@@ -37,7 +37,7 @@ from integration_pipelines.defs.records import (
     log_check,
     materialization,
 )
-from integration_pipelines.defs.resources import Pipeline, console
+from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.providers import PROVIDERS
 
 BATCH_TAG = "batch_id"
@@ -168,7 +168,7 @@ def of_batch(config: BatchConfig) -> dict[str, Any]:
     }
 
 
-@dg.job(executor_def=dg.in_process_executor, logger_defs={"console": console}, config=of_batch)
+@dg.job(executor_def=dg.in_process_executor, config=of_batch)
 def sync_venues() -> None:
     """Sync the connections of a batch, and publish what changed."""
     publish(sync())

@@ -13,9 +13,6 @@ from integration_pipelines.core.provider import Client
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.providers import PROVIDERS
 
-console = dg.colored_console_logger.configured({"log_level": "INFO"})
-"""What a run says on its standard error; its events are in the UI anyway."""
-
 
 class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Settings of the environment, the database as the role `pipeline`, and the vault."""
