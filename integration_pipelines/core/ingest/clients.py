@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from sqlalchemy import Engine
 
 from integration_pipelines.core.credentials import Connection, Vault, load_credentials
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.provider import Client, Limits, Provider
+from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Bounds, RetryPolicy, Transport, open_transport
 
@@ -44,10 +45,19 @@ def open_client(
 
 
 def unconnected_client(
-    settings: Settings, engine: Engine, provider: Provider, credentials: BaseModel, venue_id: str
+    settings: Settings,
+    engine: Engine,
+    provider: Provider,
+    credentials: BaseModel,
+    venue_id: str,
+    *,
+    retry: RetryPolicy | None = None,
 ) -> Client:
     """A client for credentials that are not stored yet: to ask whose account they open."""
-    return _client(settings, engine, provider, credentials, venue_id, None, {})
+    for _, value in credentials:
+        if isinstance(value, SecretStr):
+            register_secret(value.get_secret_value())
+    return _client(settings, engine, provider, credentials, venue_id, None, {"retry": retry})
 
 
 def _client(

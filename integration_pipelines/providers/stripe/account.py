@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import stripe
 
-from integration_pipelines.core.errors import NotFound
+from integration_pipelines.core.errors import MalformedResponse, NotFound
 from integration_pipelines.core.provider import Account
-from integration_pipelines.core.transport import Transport
+from integration_pipelines.core.transport import Response, Transport
+from integration_pipelines.providers.stripe.client import Head, compact
 
 UNNAMED = "default"
 """The account id where a Stripe-compatible server does not say whose account it is."""
@@ -39,8 +41,19 @@ class SdkTransport(stripe.HTTPClient):
             data=post_data,
             headers=dict(headers or {}),
             endpoint=f"{method.upper()} {path.partition('?')[0]}",
+            parse=_checked,
         )
         return response.body.decode(), response.status, response.headers
+
+
+def _checked(response: Response) -> Response:
+    """``response``, if it is an object: the SDK has its own error for anything else, and quotes
+    it."""
+    try:
+        msgspec.json.decode(compact(response.body), type=Head)
+    except msgspec.DecodeError as error:
+        raise MalformedResponse(f"Stripe's answer lacks what it documents: {error}") from error
+    return response
 
 
 def identify(transport: Transport, *, token: str, api_version: str, livemode: bool) -> Account:
