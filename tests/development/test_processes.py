@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from development.processes import ChildEnded, Processes, free_port
+from development.processes import Child, ChildEnded, Processes, free_port
 
 
 def test_a_child_that_ends_is_named_with_its_last_lines(tmp_path: Path) -> None:
@@ -24,9 +24,10 @@ def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
     with Processes(tmp_path / "logs", grace=1) as processes:
         processes.start("parent", ["sh", "-c", "trap '' TERM; sleep 60 & wait; sleep 60"])
         processes.start("deaf", ["sh", "-c", "sleep 60 & exec sleep 61"])
-        time.sleep(0.5)
-        started = psutil.Process().children(recursive=True)
-        assert len(started) == 4
+        deadline = time.monotonic() + 10
+        while len(started := [each for child in processes.children for each in _tree(child)]) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     _, alive = psutil.wait_procs(started, timeout=5)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -57,6 +58,11 @@ except KeyboardInterrupt:
         time.sleep(0.2)
     assert process.stdout.read() == "ended in order\n"
     assert process.wait(timeout=10) == 0
+
+
+def _tree(child: Child) -> list[psutil.Process]:
+    process = psutil.Process(child.process.pid)
+    return [process, *process.children(recursive=True)]
 
 
 def _with_this_tree() -> dict[str, str]:
