@@ -73,7 +73,7 @@ def ticked(stage: Stage, case: str, venues: int) -> Figures:
         "seconds": seconds,
         "s per venue": seconds / venues,
         "CPU s per venue": cpu / venues,
-        "hours for 10,000 x 4, 1 machine": seconds
+        "machines for 10,000 x 4 an hour": seconds
         / venues
         * MANY_VENUES
         * PROVIDERS_PER_VENUE
