@@ -69,7 +69,7 @@ LEFT JOIN LATERAL (
     SELECT l.outcome, l.error
     FROM control.sync_logs l
     WHERE l.venue_id = c.venue_id AND l.provider = c.provider AND l.stream = s.stream
-        AND l.connection_id = c.connection_id AND l.outcome IN ('succeeded', 'failed')
+        AND l.outcome IN ('succeeded', 'failed')
     ORDER BY l.started_at DESC
     LIMIT 1
 ) last ON true
