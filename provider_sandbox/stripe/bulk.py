@@ -48,10 +48,11 @@ def _recipe(sample: Json) -> Recipe:
 
 
 def _customer(account: StripeAccount) -> Json:
-    return shapes.customer(
+    customer = shapes.customer(
         ID, CREATED, name="Zoë \"Z\" Løw", email=f"{ID}@mail.example", country=account.country,
         city="Kraków", phone=None, metadata={"vip": "true"},
     )  # fmt: skip
+    return customer | {"invoice_prefix": f"V{AMOUNT}"}
 
 
 def _intent(account: StripeAccount) -> Json:

@@ -17,6 +17,7 @@ from integration_pipelines.defs.partitions import VENUES
 from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox.stripe import Key
 
 Hall = Callable[..., str]
 Materialize = Callable[..., dg.ExecuteInProcessResult]
@@ -54,11 +55,14 @@ def hall(
     venue: Callable[..., str],
     request: pytest.FixtureRequest,
 ) -> Hall:
-    """``hall(slug) -> venue_id``: a venue with its partition and a small Stripe account."""
+    """``hall(slug) -> venue_id``: a venue with its partition and a small Stripe account;
+    ``api_key`` is the account's key, if it matters which."""
 
-    def add(venue_id: str) -> str:
+    def add(venue_id: str, *, api_key: str | None = None) -> str:
         slug = f"{venue_id}-{abs(hash(request.node.name))}"
         account = sandbox.stripe.create_account(slug, size=4, months=1)
+        if api_key:
+            sandbox.stripe.keys[api_key] = Key(account.id)
         stripe = PROVIDERS["stripe"]
         venue(venue_id)
         with pipeline_engine.begin() as session:
@@ -69,7 +73,9 @@ def hall(
                 venue_id=venue_id,
                 provider="stripe",
                 account=Account(account.id, account.name, "USD", "US", livemode=False),
-                credentials=stripe.credentials.model_validate({"api_key": account.api_key}),
+                credentials=stripe.credentials.model_validate(
+                    {"api_key": api_key or account.api_key}
+                ),
             )
         instance.add_dynamic_partitions(VENUES, [venue_id])
         return venue_id

@@ -1,20 +1,16 @@
 """Fault 24: a secret that exists nowhere else passes through all of it and is found nowhere."""
 
-import base64
 import io
 import logging
-import secrets
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.ingest import unconnected_client
 from integration_pipelines.core.logs import configure_logging
@@ -34,29 +30,12 @@ from provider_sandbox.faults import (
     Unauthorized,
     WrongType,
 )  # fmt: skip
-from provider_sandbox.messages import Provider, Request, Response
 from provider_sandbox.stripe import Key
+from tests.canary import Echo, assert_unseen, echoes, every_row, make_canary
 from tests.providers.stripe.conftest import STRIPE, ConnectedVenue, ConnectStripe
 from tests.stripe_ledger import open_account
 
 SOON_TIRED = RetryPolicy(attempts=2, base=0.01, cap=0.02, longest_wait=1.0)
-
-
-@dataclass(slots=True)
-class Echo(Fault):
-    """A refusal that repeats the credential to whoever sent it, as Stripe's message and code."""
-
-    kind = "echo"
-    status: int = 500
-
-    def before(self, provider: Provider, request: Request) -> Response:
-        key = request.headers["authorization"].removeprefix("Bearer ")
-        said = f'{{"error": {{"message": "Invalid API Key provided: {key}", "code": "{key}"}}}}'
-        return Response(self.status, said.encode())
-
-
-def echoes() -> list[Fault]:
-    return [Echo(status=status, times=None) for status in (400, 401, 403, 418, 429, 500)]
 
 
 def faults() -> list[Fault]:
@@ -76,10 +55,9 @@ def faults() -> list[Fault]:
     ]
 
 
-@pytest.fixture(params=["shaped like a key", "shaped like nothing"])
+@pytest.fixture(params=["key", "nothing"])
 def canary(request: pytest.FixtureRequest) -> str:
-    word = secrets.token_urlsafe(32).replace("-", "x").replace("_", "y")
-    return f"sk_test_{word}" if request.param == "shaped like a key" else f"canary{word}"
+    return make_canary(request.param)
 
 
 class _Unredacted(logging.Handler):
@@ -109,41 +87,6 @@ def logged() -> Iterator[Any]:
     root.handlers, root.level = handlers, level
     chatty.setLevel(quiet)
     structlog.reset_defaults()
-
-
-def every_row(engine: Engine, venue_id: str) -> str:
-    """Every table of the database as text."""
-    with engine.begin() as session:
-        venue_scope(session, venue_id)
-        tables = session.scalars(
-            text(
-                "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c"
-                " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-                " AND c.relpersistence <> 't'"
-                " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-            )
-        ).all()
-        rows = [
-            row
-            for table in tables
-            for row in session.scalars(text(f"SELECT t::text FROM {table} t")).all()
-        ]
-    assert any("raw_stripe" in table for table in tables)
-    assert any("venue_api_keys" in table for table in tables)
-    return "\n".join(rows)
-
-
-def spellings(canary: str) -> list[str]:
-    """The secret as it may be written: whole, its own part, in hexadecimal, in base64."""
-    own = canary[8:-4]
-    encoded = [base64.b64encode(b"\0" * shift + own.encode())[4:-4].decode() for shift in range(3)]
-    return [canary, own, own.encode().hex(), *encoded]
-
-
-def assert_unseen(canary: str, *places: str) -> None:
-    assert all(places)
-    seen = [spelling for spelling in spellings(canary) for place in places if spelling in place]
-    assert seen == []
 
 
 def told(error: BaseException) -> str:
@@ -177,6 +120,7 @@ def test_a_key_is_found_nowhere_after_connecting_syncing_and_every_fault(
         recover(venue)
     assert kinds >= {"transient", "malformed", "refused", "rate_limited", "access_revoked"}
     assert account.id in said[-1]
+    assert all(table in said[-1] for table in ("raw_stripe.", "control.venue_api_keys"))
     assert "[redacted]" in "\n".join(said)
     assert_unseen(canary, *said, logged())
 

@@ -97,6 +97,7 @@ def test_a_sync_outlives_a_server_that_is_down_for_a_second(
 ) -> None:
     account = open_account(sandbox, only=ROWS)
     venue = connected(sandbox, connect_stripe, account, venue_id=order.name.lower())
+    sandbox.reset_stats()
     hold = sandbox.faults.add(Hold(path="/v1/charges", skip=12))
     assert isinstance(hold, Hold)
     with ThreadPoolExecutor(1) as pool:
@@ -114,6 +115,12 @@ def test_a_sync_outlives_a_server_that_is_down_for_a_second(
         venue_id=venue.connection.venue_id,
     )
     assert logged == [("succeeded",)] * 16
+    ((counted,),) = venue.rows(
+        "SELECT sum(calls) FROM control.integration_costs WHERE venue_id = :venue_id",
+        venue_id=venue.connection.venue_id,
+    )
+    # A commit whose answer was lost may be counted again, but no call goes uncounted.
+    assert counted >= sum(sandbox.requests.values())
 
 
 def test_a_sync_on_the_embedded_server_brings_it_back_itself(

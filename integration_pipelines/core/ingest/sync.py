@@ -54,7 +54,7 @@ from integration_pipelines.core.provider import (
     StreamPlan,
 )
 from integration_pipelines.core.tables import raw_table, sync_cursors, sync_logs, sync_seen
-from integration_pipelines.core.transport import record_costs
+from integration_pipelines.core.transport import Cost, record_costs
 
 Mode = Literal["load", "incremental", "full"]
 Outcome = Literal["succeeded", "failed", "skipped"]
@@ -189,6 +189,7 @@ class _Sync:
         self.allow_deletes = allow_deletes
         self.sync_id = uuid4()
         self.streams = {name: _Progress() for name in names}
+        self.costs: list[Cost] = []
         self.begun = time.monotonic()
         self.logged = False
 
@@ -401,7 +402,6 @@ class _Sync:
                     for name, progress in self.streams.items()
                 ],
             )
-            record_costs(session, self.client.drain_costs())
             if revoked is not None:
                 mark_revoked(session, self.connection, reason=str(revoked))
         for name, progress in self.streams.items():
@@ -413,10 +413,14 @@ class _Sync:
 
     @contextmanager
     def _transaction(self, session: Session) -> Iterator[None]:
-        """One transaction under the venue's scope: row-level security binds what it writes."""
+        """One transaction under the venue's scope: row-level security binds what it writes. It
+        also stores what the calls since the last commit cost."""
         with session.begin():
             venue_scope(session, self.connection.venue_id)
             yield
+            self.costs += self.client.drain_costs()
+            record_costs(session, self.costs)
+        self.costs.clear()
 
     def _mine(self, table: Table) -> list[ColumnElement[bool]]:
         return [
@@ -443,11 +447,16 @@ class _Sync:
         """A row a stream, `running`; whoever ran before under this connection's lock is dead."""
         session.execute(
             update(sync_logs)
-            .where(*self._mine(sync_logs), sync_logs.c.outcome == "running")
+            .where(
+                *self._mine(sync_logs),
+                sync_logs.c.outcome == "running",
+                sync_logs.c.sync_id != self.sync_id,
+            )
             .values(outcome="abandoned", finished_at=func.now())
         )
+        # The same rows may stand there, if a session was lost while this was being committed.
         session.execute(
-            insert(sync_logs),
+            upsert(sync_logs).on_conflict_do_nothing(),
             [
                 {
                     "venue_id": self.connection.venue_id,
@@ -544,7 +553,7 @@ class _Sync:
         )
 
     def _count(self, session: Session, landed: Mapping[str, Landed]) -> None:
-        """Add to the log what this transaction lands, and to the costs what it took."""
+        """Add to the log what this transaction lands."""
         session.execute(
             update(sync_logs)
             .where(
@@ -570,7 +579,6 @@ class _Sync:
                 for name, counts in landed.items()
             ],
         )
-        record_costs(session, self.client.drain_costs())
 
     def _end(
         self,

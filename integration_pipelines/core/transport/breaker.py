@@ -7,7 +7,7 @@ up to half an hour. Half-open, when that is over: one request goes out; it close
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
+from threading import Condition
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -108,24 +108,34 @@ class Breaker:
         self._state = _CLOSED
         self._read_at = float("-inf")
         self._noted_at = float("-inf")
-        self._lock = Lock()
+        self._probing = False
+        self._lock = Condition()
 
     def check(self) -> bool:
         """Raise BreakerOpen unless a request may go out now; True if it is the one probe, which
-        must be made once and reported by `succeeded` or `failed`."""
+        must be made once, reported by `succeeded` or `failed`, and ended by `probed`. Other
+        requests of this object wait for their probe's outcome."""
         with self._lock:
+            self._lock.wait_for(lambda: not self._probing, timeout=PROBE_LEASE)
             if time.monotonic() - self._read_at >= READ_EVERY:
                 self._run(_READ, {})
             if self._state.breaker == "closed":
                 return False
             if time.monotonic() >= self._state.opens_at:
                 if self._run(_PROBE, {"lease": PROBE_LEASE}):
+                    self._probing = True
                     return True
                 # Another process has the probe, or has closed the breaker already.
                 self._run(_READ, {})
             if self._allows():
                 return False
             raise self._open_error()
+
+    def probed(self) -> None:
+        """The probe is over, whatever came of it: requests that waited for it go on."""
+        with self._lock:
+            self._probing = False
+            self._lock.notify_all()
 
     def succeeded(self) -> None:
         """The provider answered as documented (a refusal of the request is an answer too)."""

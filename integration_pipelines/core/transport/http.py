@@ -214,11 +214,14 @@ class Transport:
                 answer = self._retrying(self._try, build, endpoint, parse)
             else:
                 answer = self._try(build, endpoint, parse)
+            self._report(None)
+            return answer
         except ProviderError as error:
             self._report(error)
             raise
-        self._report(None)
-        return answer
+        finally:
+            if self._breaker and probe:
+                self._breaker.probed()
 
     def drain_costs(self) -> list[Cost]:
         """API calls since the last call of this, for `record_costs`."""

@@ -128,7 +128,7 @@ class _Pass:
         self.windows = [_Window(**window) for window in under_way.get("windows", [{}])]
         self.through: int | None = under_way.get("through")
         self.open_since: int | None = under_way.get("open_since")
-        self.filters: bool = held.get("filters", True)
+        self.filters: bool = under_way.get("filters", True)
         self.restarts = 0
         self.failed = False
 

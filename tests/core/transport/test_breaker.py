@@ -36,7 +36,9 @@ sys.stdin.readline()
 probes = 0
 for _ in range(30):
     try:
-        probes += breaker.check()
+        if breaker.check():
+            probes += 1
+            breaker.probed()
     except BreakerOpen:
         pass
     time.sleep(0.02)
@@ -137,8 +139,9 @@ def test_success_of_the_probe_closes_it(make_breaker, health, cool_down_over):
     breaker = make_breaker()
     assert breaker.check() is True
     with pytest.raises(BreakerOpen, match="one call is trying it out now"):
-        breaker.check()
+        make_breaker().check()
     breaker.succeeded()
+    breaker.probed()
     assert breaker.check() is False
     assert (health().breaker, health().times_opened, health().open_until) == ("closed", 0, None)
     assert health().last_success_at
@@ -186,7 +189,10 @@ def test_one_probe_goes_out_over_all_processes(make_breaker, cool_down_over, env
     assert sorted(probes) == [0, 1]
 
 
-def test_one_probe_goes_out_over_all_threads(make_breaker, cool_down_over):
+@pytest.mark.parametrize(("answered", "others"), [(True, False), (False, None)])
+def test_one_probe_goes_out_over_all_threads_and_the_others_wait_for_its_outcome(
+    make_breaker, cool_down_over, answered, others
+):
     fail(make_breaker())
     cool_down_over()
     breaker = make_breaker()
@@ -194,9 +200,15 @@ def test_one_probe_goes_out_over_all_threads(make_breaker, cool_down_over):
 
     def run():
         try:
-            outcomes.append(breaker.check())
+            probe = breaker.check()
         except BreakerOpen:
             outcomes.append(None)
+            return
+        if probe:
+            time.sleep(0.3)
+            breaker.succeeded() if answered else breaker.failed(Transient("still"))
+            breaker.probed()
+        outcomes.append(probe)
 
     threads = [threading.Thread(target=run) for _ in range(16)]
     for thread in threads:
@@ -204,7 +216,7 @@ def test_one_probe_goes_out_over_all_threads(make_breaker, cool_down_over):
     for thread in threads:
         thread.join()
     assert outcomes.count(True) == 1
-    assert outcomes.count(None) == 15
+    assert outcomes.count(others) == 15
 
 
 def test_probe_that_was_never_heard_of_again_is_given_to_another(
