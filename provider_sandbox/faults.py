@@ -81,6 +81,16 @@ class RateLimited(Fault):
 
 
 @dataclass(slots=True)
+class Throttled403(Fault):
+    """A bare 403 with a web page for a body, as a guard in front of the provider answers."""
+
+    kind = "throttled_403"
+
+    def before(self, provider: Provider, request: Request) -> Response:
+        return Response(403, _DENIED, {"Content-Type": "text/html", "Server": "AkamaiGHost"})
+
+
+@dataclass(slots=True)
 class ServerError(Fault):
     """A 5xx (``status``), with an HTML body where ``html`` says so, as a proxy would send."""
 
@@ -178,16 +188,19 @@ class WrongType(Fault):
             raise ValueError(f"variant {self.variant!r} is unknown: give one of {_VARIANTS}")
 
     def after(self, provider: Provider, request: Request, response: Response) -> None:
+        items = response.page.items if response.page else "data"
         body = decode(response.render())
         match self.variant:
             case "null_data":
-                body["data"] = None
+                body[items] = None
             case "object_data":
-                body["data"] = {"object": "list"}
+                body[items] = {"object": "list"}
             case "row":
-                body["data"] = [*body["data"], "row"]
-            case "no_data" | "no_has_more":
-                body.pop(self.variant.removeprefix("no_"), None)
+                body[items] = [*body.get(items, ()), "row"]
+            case "no_data":
+                body.pop(items, None)
+            case "no_has_more":
+                body.pop("has_more", None)
             case "list":
                 body = []
             case "null":
@@ -283,7 +296,7 @@ FAULTS: dict[str, type[Fault]] = {
     fault.kind: fault
     for fault in (
         RateLimited, ServerError, Unauthorized, Slow, Reset, Truncated, Cut, Html, WrongType,
-        Shift, Loop, Duplicates, DropRow, DropPage, Empty,
+        Shift, Loop, Duplicates, DropRow, DropPage, Empty, Throttled403,
     )
 }  # fmt: skip
 
@@ -327,4 +340,8 @@ class Faults:
 
 _HTML = (
     b"<!DOCTYPE html><html><head><title>Scheduled maintenance</title></head><body></body></html>"
+)
+_DENIED = (
+    b"<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\n"
+    b"You don't have permission to access this resource on this server.\n</BODY>\n</HTML>\n"
 )

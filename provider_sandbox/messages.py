@@ -24,13 +24,14 @@ class Page:
     """A page of a list before it is encoded, so that a fault can change what is on it.
 
     ``rows`` are JSON objects; ``encode(rows, has_more)`` gives the body; ``following()`` the next
-    page of the same list.
+    page of the same list; ``items`` names the rows in the body.
     """
 
     rows: Sequence[bytes]
     has_more: bool
     encode: Callable[[Sequence[bytes], bool], bytes]
     following: Callable[[], "Page"]
+    items: str = "data"
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from provider_sandbox import control
 from provider_sandbox.faults import Faults
 from provider_sandbox.limits import Limits
+from provider_sandbox.mailchimp import Mailchimp
 from provider_sandbox.messages import Provider, Request, Response
 from provider_sandbox.stripe import Stripe
 
@@ -34,7 +35,11 @@ class Sandbox:
 
     def __init__(self, *, seed: int = 0, port: int = 0, now: int | None = None) -> None:
         self.stripe = Stripe(seed=seed, now=now)
-        self.providers: dict[str, Provider] = {self.stripe.name: self.stripe}
+        self.mailchimp = Mailchimp(seed=seed, now=now)
+        self.providers: dict[str, Provider] = {
+            self.stripe.name: self.stripe,
+            self.mailchimp.name: self.mailchimp,
+        }
         self.faults = Faults()
         self.limits = Limits()
         self.latency = 0.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from pydantic import BaseModel
 
 from integration_pipelines.core.errors import IntegrationError
@@ -17,7 +18,7 @@ State = dict[str, Any]
 """A stream's cursor: a JSON document that only the provider's own extract reads and writes."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One API object as received.
 
     ``id`` is text that the stream composes; ``payload`` the object's JSON bytes, whitespace
@@ -52,6 +53,11 @@ class Page:
     cursor_at: datetime | None = None
     touch: bool = False
     calls: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payloads."""
+        return sum(len(record.payload) for record in self.records)
 
 
 @dataclass(frozen=True, slots=True)

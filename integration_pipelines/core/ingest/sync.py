@@ -6,9 +6,9 @@ advisory lock of the session that lands, so a sync that lost its session can com
 """
 
 import contextvars
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -44,7 +44,13 @@ from integration_pipelines.core.errors import (
     IntegrationError,
     ProviderError,
 )
-from integration_pipelines.core.ingest.landing import Landed, Target, land, mark_vanished
+from integration_pipelines.core.ingest.landing import (
+    ID_SEPARATOR,
+    Landed,
+    Target,
+    land,
+    mark_vanished,
+)
 from integration_pipelines.core.provider import (
     Client,
     Page,
@@ -62,7 +68,8 @@ Outcome = Literal["succeeded", "failed", "skipped"]
 CHECKPOINT_ROWS = 5_000
 CHECKPOINT_BYTES = 16 * 2**20
 CHECKPOINT_SECONDS = 5.0
-PAGES_AHEAD = 32
+BYTES_AHEAD = 24 * 2**20
+"""Reading goes on while a checkpoint is landed, so this is more than one holds."""
 ANALYZE_ROWS = 2_000
 VANISHED_SHARE = 0.05
 """A full pass that would delete a larger share of a stream's rows stops and asks."""
@@ -255,7 +262,7 @@ class _Sync:
 
     def _read(self, session: Session, plans: Sequence[StreamPlan]) -> None:
         """Land what the client reads, a checkpoint at a time."""
-        pages = _Prefetched(self.client.extract(plans), PAGES_AHEAD)
+        pages = _Prefetched(self.client.extract(plans), BYTES_AHEAD)
         held = _Held()
         try:
             for item in pages:
@@ -492,7 +499,10 @@ class _Sync:
                     pass_id=cursor.pass_id,
                     connection_id=self.connection.connection_id,
                     stream=name,
-                    ids=[record.id for page in read for record in page.records],
+                    ids=func.string_to_array(
+                        ID_SEPARATOR.join(record.id for page in read for record in page.records),
+                        ID_SEPARATOR,
+                    ),
                 )
             )
         return cursor
@@ -609,7 +619,7 @@ class _Held:
     def add(self, page: Page) -> None:
         self.pages.append(page)
         self.rows += len(page.records)
-        self.bytes += sum(len(record.payload) for record in page.records)
+        self.bytes += page.size
 
     def is_due(self) -> bool:
         return (
@@ -628,49 +638,62 @@ class _Held:
 
 
 class _Prefetched:
-    """Iterate ``source`` in a thread of its own, at most ``depth`` items ahead, so that reading
-    and landing overlap. What the source raises is raised here, in its place."""
+    """Iterate ``source`` in a thread of its own, at most about ``limit`` bytes ahead, so that
+    reading and landing overlap. What the source raises is raised here, in its place."""
 
-    _END = object()
-
-    def __init__(self, source: Iterator[Page | StreamFailed], depth: int) -> None:
+    def __init__(self, source: Iterator[Page | StreamFailed], limit: int) -> None:
         self._source = source
-        self._items: queue.Queue[Any] = queue.Queue(depth)
-        self._closed = threading.Event()
+        self._limit = limit
+        self._items: deque[Page | StreamFailed | BaseException | None] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._changed = threading.Condition()
         self._thread = threading.Thread(
             target=contextvars.copy_context().run, args=(self._fill,), daemon=True
         )
         self._thread.start()
 
     def __iter__(self) -> Iterator[Page | StreamFailed]:
-        while (item := self._items.get()) is not self._END:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items)
+                item = self._items.popleft()
+                if isinstance(item, Page):
+                    self._bytes -= item.size
+                self._changed.notify()
+            if item is None:
+                return
             if isinstance(item, BaseException):
                 raise item
             yield item
 
     def close(self) -> None:
         """End the thread; what it has read ahead is dropped (it will be read again)."""
-        self._closed.set()
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
 
     def _fill(self) -> None:
         try:
             for item in self._source:
                 self._put(item)
-                if self._closed.is_set():
+                if self._closed:
                     return
-            self._put(self._END)
+            self._put(None)
         except BaseException as error:
             self._put(error)
         finally:
             with suppress(Exception):
                 self._source.close()  # type: ignore[attr-defined]
 
-    def _put(self, item: object) -> None:
-        while not self._closed.is_set():
-            with suppress(queue.Full):
-                self._items.put(item, timeout=0.1)
-                return
+    def _put(self, item: Page | StreamFailed | BaseException | None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._bytes < self._limit or self._closed)
+            if isinstance(item, Page):
+                self._bytes += item.size
+            self._items.append(item)
+            self._changed.notify()
 
 
 @contextmanager

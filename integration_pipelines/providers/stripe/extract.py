@@ -437,7 +437,7 @@ def _follow_one(
         records = [record]
         if record.deleted:
             last_words = follow.changes[record.id].last_words
-            records = [record._replace(payload=last_words)] if last_words else []
+            records = [msgspec.structs.replace(record, payload=last_words)] if last_words else []
         yield Page(stream.name, records, read_at, touch=True, calls=spent)
     yield Page(
         stream.name,
