@@ -1,0 +1,322 @@
+"""The stand-in of Mailchimp's Marketing API: its accounts, their keys, and the control of both."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from threading import Lock
+from typing import Any
+
+from provider_sandbox.ledger import Clock, encode
+from provider_sandbox.mailchimp import api, bulk, shapes
+from provider_sandbox.mailchimp.account import DAY, MailchimpAccount, Ref, joined, subscriber_hash
+from provider_sandbox.mailchimp.economy import HOUR, MONTH, Economy
+from provider_sandbox.mailchimp.endpoints import STREAMS
+from provider_sandbox.messages import Request, Response
+
+__all__ = ["Mailchimp", "MailchimpAccount", "subscriber_hash"]
+
+DC = "us21"
+METADATA = "/oauth2/metadata"
+ADDED_BY = {
+    "members": "subscribe", "lists": "add_list", "campaigns": "add_campaign", "tags": "add_tag",
+    "segments": "add_segment", "automations": "add_automation",
+}  # fmt: skip
+"""The step that adds to a stream; reports and what is below them grow by a campaign."""
+TAKEN_BY = {"members": "archive", "campaigns": "remove_campaign"}
+"""The step that takes an object off a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key or an OAuth token (``is_token``) of an account; revoked ones open nothing."""
+
+    account: str
+    is_token: bool = False
+    revoked: bool = False
+
+
+class Mailchimp:
+    """All Mailchimp accounts of the sandbox, by id, whatever their data centre.
+
+    ``now``: the second at which their clocks stand still, None to follow this machine's.
+    """
+
+    name = "mailchimp"
+
+    def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        self.seed = seed
+        self.now = now
+        self.accounts: dict[str, MailchimpAccount] = {}
+        self.keys: dict[str, Key] = {}
+        self._random = Random(f"{seed}/mailchimp/requests")
+        self._lock = Lock()
+
+    def create_account(
+        self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
+        lists: int = 2, country: str = "PL", timezone: str = "Europe/Warsaw", dc: str = DC,
+        only: Mapping[str, int] | None = None, seed: int | None = None, now: int | None = None,
+    ) -> MailchimpAccount:  # fmt: skip
+        """A new account with about ``size`` members in so many ``lists``, and what was sent to them
+        in so many ``months``; the same seed and slug and times give the same account.
+
+        ``dc`` is its data centre. ``only`` gives rows by stream in place of a history (see `bulk`).
+        ``now`` sets its clock. Raises ValueError for a field that cannot be.
+        """
+        if any(account.slug == slug for account in self.accounts.values()):
+            raise ValueError(f"an account {slug!r} exists already: give another slug")
+        if lists < 1:
+            raise ValueError(f"lists is {lists}: give at least 1")
+        random = Random(f"{self.seed if seed is None else seed}/mailchimp/{slug}")
+        clock = Clock(self.now if now is None else now)
+        until = clock.now() if clock.is_set else int(time.time()) // HOUR * HOUR
+        since = until - round(months * MONTH)
+        account = MailchimpAccount(
+            id=random.randbytes(13).hex()[:25], slug=slug,
+            name=name or slug.replace("-", " ").title(), country=country, timezone=timezone, dc=dc,
+            random=random, clock=clock, created=since - DAY,
+        )  # fmt: skip
+        account.economy = Economy(account)
+        if only is None:
+            account.economy.open(size=size, lists=lists, since=since, until=until)
+        else:
+            bulk.fill(account, only, since=since, until=until)
+        account.refresh()
+        # What is counted after the fact is no change that anybody could have missed.
+        account.silent_changes.clear()
+        with self._lock:
+            self.accounts[account.id] = account
+        account.api_key = self.create_key(account.id)
+        account.access_token = self.create_token(account.id)
+        return account
+
+    def create_key(self, account: str) -> str:
+        """A new API key to an account (id or slug); it ends in the data centre."""
+        owner = self.account(account)
+        key = f"{owner.random.randbytes(16).hex()}-{owner.dc}"
+        self.keys[key] = Key(owner.id)
+        return key
+
+    def create_token(self, account: str) -> str:
+        """A new OAuth access token to an account (id or slug): it never expires."""
+        owner = self.account(account)
+        token = owner.random.randbytes(16).hex()
+        self.keys[token] = Key(owner.id, is_token=True)
+        return token
+
+    def revoke_key(self, key: str) -> None:
+        """Requests with this key or token are answered 401 from now on."""
+        if key not in self.keys:
+            raise LookupError(f"there is no key that begins with {key[:4]!r}")
+        self.keys[key] = replace(self.keys[key], revoked=True)
+
+    def account(self, account: str) -> MailchimpAccount:
+        """The account with this id or slug. Raises LookupError."""
+        return self.accounts[self.resolve(account)]
+
+    # What the server asks
+
+    def resolve(self, account: str) -> str:
+        for id, found in self.accounts.items():
+            if account in (id, found.slug):
+                return id
+        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
+        raise LookupError(f"there is no Mailchimp account {account!r}; there are: {known}")
+
+    def account_of(self, request: Request) -> str | None:
+        key = self.keys.get(api.credential(request) or "")
+        return None if key is None else key.account
+
+    def answer(self, request: Request) -> Response:
+        try:
+            if request.path == METADATA:
+                return self._metadata(request)
+            return self._identified(api.answer(self._opened(request), request))
+        except api.Refused as refused:
+            return self._refusal(refused)
+
+    def trouble(self, status: int, request: Request, *, limit: str | None = None) -> Response:
+        match status:
+            case 401:
+                refused = _invalid_key()
+            case 429:
+                refused = api.Refused(
+                    429,
+                    "Too Many Requests",
+                    "You have exceeded the limit of 10 simultaneous connections.",
+                )
+            case 500:
+                refused = api.Refused(
+                    500,
+                    "Internal Server Error",
+                    "An unexpected internal error has occurred. Please contact Support for more "
+                    "information.",
+                )
+            case _:
+                refused = api.Refused(
+                    status, "Service Unavailable", "The service is temporarily unavailable."
+                )
+        return self._refusal(refused)
+
+    def grow(self, request: Request, count: int) -> None:
+        """A negative ``count`` takes so many of the oldest off the list instead."""
+        account = self.accounts.get(self.account_of(request) or "")
+        named = api.list_at(request.path)
+        if account is None or named is None:
+            return
+        endpoint, ids = named
+        parent = ids[-1] if ids else ""
+        with account.lock:
+            account.economy.now()
+            if count < 0:
+                step = TAKEN_BY.get(endpoint.stream)
+                rows = account.table(endpoint.stream, parent).rows[:-count]
+                for row in rows if step else ():
+                    getattr(account.economy, str(step))(joined(parent, row.id))
+            for _ in range(count):
+                self._add(account, endpoint.stream, parent)
+            account.refresh()
+
+    def _add(self, account: MailchimpAccount, stream: str, parent: str) -> Ref | None:
+        economy = account.economy
+        if stream in ("reports", "email_activity", "unsubscribes"):
+            sent = economy.start("regular")
+            return sent and economy.finish(sent.id)
+        step = getattr(economy, ADDED_BY.get(stream, "subscribe"))
+        done: Ref | None = step(parent) if parent else step()
+        return done
+
+    def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
+        """Below `/_sandbox/mailchimp/`; ACCOUNT is an id or a slug.
+
+        POST   accounts                    fields of `create_account`
+        GET    accounts, accounts/ACCOUNT  what exists: counts, sums, deleted ids
+        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
+        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["archive"]}, or one of
+               {"do": "archive", "arguments": ["LIST/HASH"]},
+               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
+        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
+               "mutations": 10}
+        POST   accounts/ACCOUNT/state      {"disabled": true}
+        POST   accounts/ACCOUNT/keys       {"token": true} for an OAuth token
+        DELETE accounts/ACCOUNT/keys       revokes every key and token of the account
+        DELETE keys/KEY                    revokes one
+        """
+        match (method, *path):
+            case ("POST", "accounts"):
+                return _told(self.create_account(**body))
+            case ("GET", "accounts"):
+                return [_told(account) for account in self.accounts.values()]
+            case ("DELETE", "keys", key):
+                return self.revoke_key(key)
+            case (_, "accounts", reference, *rest):
+                return self._control_account(self.account(reference), method, rest, body)
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.mailchimp")
+
+    def _control_account(
+        self, account: MailchimpAccount, method: str, path: Sequence[str], body: dict[str, Any]
+    ) -> Any:
+        match (method, *path):
+            case ("GET",):
+                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
+            case ("GET", "streams", stream) if stream in STREAMS:
+                told = {**_truth(account, stream), "ids": account.ids(stream)}
+                if str(body.get("objects")).lower() == "true":
+                    told["objects"] = account.objects(stream)
+                return told
+            case ("POST", "mutations") if "do" in body:
+                return account.economy.do(body["do"], *body.get("arguments", ()))
+            case ("POST", "mutations") if "update" in body:
+                return account.economy.update(**body["update"])
+            case ("POST", "mutations") if "delete" in body:
+                return account.economy.delete(**body["delete"])
+            case ("POST", "mutations"):
+                return account.economy.mutate(**body)
+            case ("POST", "clock"):
+                if "at" in body:
+                    account.clock.set(body["at"])
+                if "advance" in body or "mutations" in body:
+                    account.economy.advance(
+                        body.get("advance", 0), mutations=body.get("mutations", 0)
+                    )
+                return {"now": account.clock.now(), "is_set": account.clock.is_set}
+            case ("POST", "state"):
+                account.disabled = bool(body["disabled"])
+                return {"disabled": account.disabled}
+            case ("POST", "keys"):
+                if body.get("token"):
+                    return {"access_token": self.create_token(account.id)}
+                return {"api_key": self.create_key(account.id)}
+            case ("DELETE", "keys"):
+                mine = [key for key, held in self.keys.items() if held.account == account.id]
+                for key in mine:
+                    self.revoke_key(key)
+                return {"revoked": len(mine)}
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.mailchimp")
+
+    def _opened(self, request: Request) -> MailchimpAccount:
+        given = api.credential(request)
+        if given is None:
+            raise api.Refused(401, "API Key Missing", "Your request did not include an API key.")
+        key = self.keys.get(given)
+        if key is None:
+            start, _, _ = given.rpartition("-")
+            if start and any(known.startswith(f"{start}-") for known in self.keys):
+                raise api.Refused(
+                    403,
+                    "Wrong Datacenter",
+                    "The API key provided is linked to a different data center.",
+                )
+            raise _invalid_key()
+        if key.revoked:
+            raise _invalid_key()
+        account = self.accounts[key.account]
+        if account.disabled:
+            raise api.Refused(403, "User Disabled", "This account has been disabled.")
+        return account
+
+    def _metadata(self, request: Request) -> Response:
+        """Whose token it is; a token that opens nothing is told with status 200."""
+        key = self.keys.get(api.credential(request) or "")
+        if key is None or key.revoked or not key.is_token:
+            return Response(200, encode({"error": "invalid_token"}))
+        return Response(200, encode(shapes.metadata(self.accounts[key.account])))
+
+    def _refusal(self, refused: api.Refused) -> Response:
+        return self._identified(refused.response(self._uuid()))
+
+    def _identified(self, response: Response) -> Response:
+        response.headers["X-Request-Id"] = self._uuid()
+        return response
+
+    def _uuid(self) -> str:
+        with self._lock:
+            return str(uuid.UUID(bytes=self._random.randbytes(16), version=4))
+
+
+def _invalid_key() -> api.Refused:
+    return api.Refused(
+        401,
+        "API Key Invalid",
+        "Your API key may be invalid, or you've attempted to access the wrong datacenter.",
+    )
+
+
+def _told(account: MailchimpAccount) -> dict[str, Any]:
+    return {
+        "account_id": account.id,
+        "api_key": account.api_key,
+        "access_token": account.access_token,
+        "dc": account.dc,
+        "slug": account.slug,
+        "name": account.name,
+        "country": account.country,
+        "timezone": account.timezone,
+        "now": account.clock.now(),
+    }
+
+
+def _truth(account: MailchimpAccount, stream: str) -> dict[str, Any]:
+    sums = account.sums(stream)
+    return {"count": sums.get("count", 0), "sums": sums, "deleted": account.deleted(stream)}

@@ -1,0 +1,193 @@
+"""What goes on in an account: people sign up and leave, campaigns are sent, opened and clicked.
+
+Steps due later wait in a queue, so that a clock that moves on plays them. The parts build on each
+other: ground, audience, mail.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from provider_sandbox.ledger import Json
+from provider_sandbox.mailchimp.account import DAY, Ref, iso, split
+from provider_sandbox.mailchimp.economy.ground import HOUR, MONTH
+from provider_sandbox.mailchimp.economy.mail import Mail
+
+__all__ = ["HOUR", "MONTH", "Economy"]
+
+KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "subscribe": (25, ("subscribe",)),
+    "edit": (20, ("edit_member",)),
+    "tag": (8, ("tag", "tag_many")),
+    "unsubscribe": (6, ("unsubscribe", "opt_out")),
+    "archive": (4, ("archive",)),
+    "resubscribe": (3, ("resubscribe",)),
+    "change_email": (4, ("change_email",)),
+    "clean": (2, ("clean",)),
+    "delete": (3, ("delete_forever",)),
+    "react": (12, ("react",)),
+    "campaign": (
+        8,
+        (
+            "add_campaign", "edit_campaign", "send", "send", "schedule_campaign",
+            "pause_campaign", "remove_campaign",
+        ),
+    ),
+    "audience": (
+        4,
+        (
+            "add_tag", "add_segment", "rename_segment", "remove_segment", "add_merge_field",
+            "remove_merge_field", "add_interest", "remove_interest",
+        ),
+    ),
+    "automation": (1, ("add_automation", "start_automation", "pause_automation")),
+}  # fmt: skip
+"""Kinds of mutation: how often they are drawn, and the steps they may be."""
+STEPS = frozenset(step for _, steps in KINDS.values() for step in steps) | {
+    "add_list", "confirm", "finish"
+}  # fmt: skip
+"""What `do` plays: see the method of that name for its arguments."""
+UPDATE_TIMES = {"members": "last_changed", "segments": "updated_at"}
+
+
+class Economy(Mail):
+    """Plays one account's life."""
+
+    def open(self, *, size: int, lists: int, since: int, until: int) -> None:
+        """The history: about ``size`` members in so many audiences between two seconds, and what is
+        sent to them."""
+        self.at, self.horizon = since, until
+        for _ in range(lists):
+            self.add_list()
+        days = max((until - since) // DAY, 1)
+        for number in range(size):
+            early = number < size * 0.6
+            self._at_some_time("subscribe", since, since + DAY if early else until)
+        for step, share in (
+            ("edit_member", 0.25), ("tag", 0.15), ("unsubscribe", 0.03), ("archive", 0.04),
+            ("resubscribe", 0.01), ("change_email", 0.02), ("delete_forever", 0.01),
+        ):  # fmt: skip
+            for _ in range(max(round(size * share), 2)):
+                self._at_some_time(step, since + 2 * DAY, until)
+        for step in ("add_merge_field", "tag_many", "add_segment", "rename_segment"):
+            self._at_some_time(step, since + 3 * DAY, until)
+        for type in ("regular", "plaintext", "variate", "rss"):
+            self.schedule(since + self._some_of(2 * DAY, days // 3 * DAY), "start", type)
+        for _ in range(days // 8):
+            self._at_some_time("start", since + 2 * DAY, until)
+        for _ in range(3):
+            self._at_some_time("add_campaign", since + DAY, until)
+        self.schedule(until - DAY, "plan")
+        self.schedule(since + 3 * DAY, "begin_series")
+        self.schedule(since + 4 * DAY, "add_automation")
+        self.play(until)
+
+    def _some_of(self, first: int, last: int) -> int:
+        return self.random.randrange(first, max(last, first + 1) + 1)
+
+    def _at_some_time(self, step: str, since: int, until: int) -> None:
+        at = self.random.randrange(since, max(until, since + 1))
+        # Every tenth falls upon a full hour, so that many share their second.
+        self.schedule(min(at - at % HOUR + HOUR, until) if self.chance(0.1) else at, step)
+
+    def start(self, type: str = "") -> Ref | None:
+        """Write a campaign and send it."""
+        return self.send(self.add_campaign(type).id)
+
+    def plan(self) -> Ref | None:
+        """Write a campaign that is to be sent later."""
+        return self.schedule_campaign(self.add_campaign("regular").id)
+
+    def begin_series(self) -> Ref | None:
+        return self.start_automation(self.add_automation().id)
+
+    def mutate(
+        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
+    ) -> list[dict[str, str]]:
+        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
+        touched, its id as `MailchimpAccount.ids` has it. A clock that is set moves ``step`` seconds
+        for each."""
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
+        done: list[dict[str, str]] = []
+        weights = [KINDS[kind][0] for kind in kinds or KINDS]
+        with self.account.lock:
+            for _ in range(count * 20):
+                if len(done) == count:
+                    break
+                kind = self.random.choices(list(kinds or KINDS), weights)[0]
+                self.now(step)
+                left = getattr(self, self.random.choice(KINDS[kind][1]))()
+                if left is not None:
+                    done.append({"kind": kind, "stream": left.stream, "id": left.id})
+            self.account.refresh()
+        return done
+
+    def now(self, step: int = 0) -> int:
+        """Bring the economy to the account's time, moved ``step`` seconds on where it is set, and
+        play what falls due."""
+        clock = self.account.clock
+        if clock.is_set:
+            clock.set(clock.now() + step)
+        self.play(clock.now())
+        return self.at
+
+    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
+        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
+        that follows this machine's cannot be moved: only what is due by now is played."""
+        account = self.account
+        with account.lock:
+            start = account.clock.now()
+            if seconds and not account.clock.is_set:
+                raise ValueError("the clock follows this machine's: set it before it is advanced")
+            for _ in range(mutations):
+                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
+            self.play(start + seconds)
+            if account.clock.is_set:
+                account.clock.set(start + seconds)
+            account.refresh()
+
+    def mutate_one(self) -> None:
+        """One random step at the time that is being played."""
+        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+        getattr(self, self.random.choice(KINDS[kind][1]))()
+
+    def do(self, step: str, *arguments: Any) -> dict[str, str] | None:
+        """Play one step by its name now: `do("archive", "LIST/HASH")`; tells the stream and the id
+        that it touched, None where it does not apply. Raises ValueError for an unknown step,
+        LookupError for an unknown object."""
+        if step not in STEPS:
+            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
+        with self.account.lock:
+            self.now(1)
+            done: Ref | None = getattr(self, step)(*arguments)
+            return None if done is None else done._asdict()
+
+    def update(self, stream: str, id: str, changes: Json, *, silent: bool = False) -> Json:
+        """Change fields of one object now; its update time moves, if it has one and the change is
+        not to be silent. Raises LookupError."""
+        with self.account.lock:
+            at = self.now(1)
+            ref = Ref(stream, id)
+            moved = UPDATE_TIMES.get(stream)
+            if moved and not silent:
+                changes = changes | {moved: iso(at)}
+            self._change(ref, changes, silent=silent or moved is None)
+            return self._object(ref)
+
+    def delete(self, stream: str, id: str) -> None:
+        """Delete one object now, for good; what hangs on it goes with it. Raises LookupError."""
+        steps = {
+            "members": "delete_forever", "merge_fields": "remove_merge_field",
+            "segments": "remove_segment", "tags": "remove_segment", "interests": "remove_interest",
+        }  # fmt: skip
+        with self.account.lock:
+            at = self.now(1)
+            if stream in steps:
+                self._object(Ref(stream, id))
+                getattr(self, steps[stream])(id)
+            elif stream in ("campaigns", "automations", "interest_categories"):
+                parent, own = split(id)
+                self.account.remove(stream, parent, own, at=at)
+            else:
+                raise ValueError(f"Mailchimp deletes no {stream}")
