@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -10,13 +10,19 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from provider_sandbox.ledger import Clock, Collection, Json, Recipe, Row, Span, decode, encode
-from provider_sandbox.mailchimp.endpoints import FACTS, STREAMS
+from provider_sandbox.mailchimp.endpoints import FACTS, STREAMS, value_at
 
 if TYPE_CHECKING:
     from provider_sandbox.mailchimp.economy import Economy
 
 DAY = 86_400
 VIEWS_KEPT = 16
+FILLED: Mapping[str, tuple[Json, tuple[str, ...]]] = {
+    "members": ({"status": "subscribed"}, ("last_changed", "timestamp_opt", "timestamp_signup")),
+    "campaigns": ({"status": "save"}, ("create_time",)),
+}
+"""What is known of a row that is a recipe without making its body, by stream: its values, and the
+times that are the second it was created in."""
 TOP = ""
 """The parent of what is in no list and no campaign."""
 
@@ -54,42 +60,47 @@ class Table(Collection):
     has one.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, parent: str) -> None:
         super().__init__()
+        self.parent = parent
         self.facts_type = FACTS.get(stream, Json)
-        self._recipe_status = "subscribed" if stream == "members" else None
         self.statuses: Counter[str] = Counter()
+        self._known, self._times = FILLED.get(stream, ({}, ()))
         self._facts: dict[str, Json] = {}
         self._recipes = 0
         self._views: dict[Any, Sequence[Row]] = {}
 
     def add(self, id: str, created: int, body: bytes | Recipe) -> None:
         super().add(id, created, body)
-        self._changed(id, 1)
-        if not isinstance(body, bytes):
-            self._recipes += 1
+        self._count(self._by_id[id], 1)
 
     def replace(self, id: str, body: bytes) -> None:
-        if not isinstance(self._by_id[id]._body, bytes):
-            self._recipes -= 1
-        self._changed(id, -1)
+        row = self._by_id[id]
+        self._count(row, -1)
         super().replace(id, body)
-        self._changed(id, 1)
+        self._count(row, 1)
 
     def remove(self, id: str, at: int) -> None:
-        if not isinstance(self._by_id[id]._body, bytes):
-            self._recipes -= 1
-        self._changed(id, -1)
+        self._count(self._by_id[id], -1)
         super().remove(id, at)
 
     def facts(self, row: Row) -> Json:
         """The fields of a row that filters compare."""
-        if not isinstance(row._body, bytes):
-            return self._decoded(row)
         found = self._facts.get(row.id)
         if found is None:
-            found = self._facts[row.id] = self._decoded(row)
+            found = decode(row.body, type=self.facts_type)
+            if isinstance(row._body, bytes):
+                self._facts[row.id] = found
         return found
+
+    def value(self, row: Row, path: str) -> Any:
+        """The value at a dotted path of `facts`."""
+        if not isinstance(row._body, bytes):
+            if path in self._times:
+                return iso(row.created)
+            if path in self._known:
+                return self._known[path]
+        return value_at(self.facts(row), path)
 
     def view(self, name: Any, make: Callable[[], Sequence[Row]]) -> Sequence[Row]:
         """The rows that ``make`` gives; kept under ``name`` until a row changes."""
@@ -116,20 +127,14 @@ class Table(Collection):
             return self.rows
         return list(Span.between(self.rows, first, last))
 
-    def _decoded(self, row: Row) -> Json:
-        found: Json = decode(row.body, type=self.facts_type)
-        return found
-
-    def _changed(self, id: str, count: int) -> None:
+    def _count(self, row: Row, number: int) -> None:
         self._views.clear()
-        row = self._by_id[id]
-        status = self._recipe_status
-        if isinstance(row._body, bytes):
-            status = self.facts(row).get("status")
+        self._recipes += 0 if isinstance(row._body, bytes) else number
+        status = self.value(row, "status") if self._known else None
         if status is not None:
-            self.statuses[status] += count
-        if count < 0:
-            self._facts.pop(id, None)
+            self.statuses[status] += number
+        if number < 0:
+            self._facts.pop(row.id, None)
 
 
 @dataclass(slots=True)
@@ -259,7 +264,7 @@ class MailchimpAccount:
         tables = self._tables[stream]
         found = tables.get(parent)
         if found is None:
-            found = tables[parent] = Table(stream)
+            found = tables[parent] = Table(stream, parent)
         return found
 
     def known_table(self, stream: str, parent: str = TOP) -> Table | None:

@@ -22,9 +22,7 @@ from provider_sandbox.mailchimp.endpoints import (
     MOST,
     PROJECTION,
     Endpoint,
-    Filter,
     Kind,
-    value_at,
 )
 from provider_sandbox.messages import Page, Request, Response
 
@@ -231,21 +229,21 @@ def _selected(
     account: MailchimpAccount, endpoint: Endpoint, parent: str, query: Query
 ) -> Sequence[Row]:
     """The rows that pass every filter, in the order that is asked for."""
-    table = account.known_table(endpoint.stream, parent)
-    chosen = {k: v for k, v in query.items() if k in endpoint.filters}
+    table = account.table(endpoint.stream, parent)
+    chosen = {name: value for name, value in query.items() if name in endpoint.filters}
+    order, reverse = _order(endpoint, query)
     tests = [
         test
-        for name, value in chosen.items()
-        if (test := _test(account, endpoint, parent, name, value, query)) is not None
+        for name in chosen
+        if (test := _test(account, endpoint, table, name, query)) is not None
     ]
-    order, reverse = _order(endpoint, query)
-    if table is None:
+    if endpoint.stream == "members" and "status" in chosen and not table.statuses[query["status"]]:
         return ()
     if endpoint.stream == "members" and "status" not in query:
         if "unsubscribed_since" in query:
-            tests.append(lambda row, facts: facts["status"] == "unsubscribed")
+            tests.append(lambda row: table.value(row, "status") == "unsubscribed")
         elif table.statuses["archived"]:
-            tests.append(lambda row, facts: facts["status"] != "archived")
+            tests.append(lambda row: table.value(row, "status") != "archived")
     if not tests and order is None and not reverse:
         return table.rows
     if table.is_filled and endpoint.stream == "members" and not reverse:
@@ -254,11 +252,9 @@ def _selected(
             return table.view(("created", bounds), lambda: table.created_between(*bounds))
 
     def make() -> Sequence[Row]:
-        kept = [
-            row for row in table.rows if all(test(row, table.facts(row)) for test in tests)
-        ] if tests else list(table.rows)  # fmt: skip
+        kept = [row for row in table.rows if all(test(row) for test in tests)]
         if order is not None:
-            kept.sort(key=lambda row: value_at(table.facts(row), order) or "", reverse=reverse)
+            kept.sort(key=lambda row: table.value(row, order) or "", reverse=reverse)
         elif reverse:
             kept.reverse()
         return kept
@@ -268,77 +264,83 @@ def _selected(
     return table.view((tuple(sorted(chosen.items())), order, reverse), make)
 
 
-Test = Callable[[Row, Json], bool]
+Test = Callable[[Row], bool]
 
 
 def _test(
-    account: MailchimpAccount, endpoint: Endpoint, parent: str, name: str, value: str, query: Query
+    account: MailchimpAccount, endpoint: Endpoint, table: Table, name: str, query: Query
 ) -> Test | None:
     """What a filter asks of a row; None where it asks nothing. Raises Refused."""
-    held = endpoint.filters[name]
+    held, value = endpoint.filters[name], query[name]
+    path = held.path
     match held.kind:
         case Kind.TEXT:
-            return lambda row, facts: value_at(facts, held.path) == value
+            return lambda row: table.value(row, path) == value
         case Kind.CHOICE:
             if value not in held.choices:
                 raise invalid(name, f"Value must be one of: {', '.join(held.choices)}")
-            path = held.path
-            return (lambda row, facts: value_at(facts, path) == value) if path else None
+            return (lambda row: table.value(row, path) == value) if path else None
         case Kind.SINCE:
             after = iso(_second(name, value))
-            return lambda row, facts: (value_at(facts, held.path) or "") > after
+            return lambda row: (table.value(row, path) or "") > after
         case Kind.BEFORE:
             last = iso(_second(name, value))
-            return lambda row, facts: "" < (value_at(facts, held.path) or "") <= last
+            return lambda row: "" < (table.value(row, path) or "") <= last
         case Kind.FLAG:
-            return _flag_test(account, held, parent, name, value, query)
-        case Kind.OPTION:
-            return _option_test(account, parent, name, value, query)
-
-
-def _flag_test(
-    account: MailchimpAccount, held: Filter, parent: str, name: str, value: str, query: Query
-) -> Test | None:
-    wanted = _boolean(name, value)
-    if name == "since_last_campaign":
-        if "status" not in query:
-            raise invalid(name, "Member status is required to use this filter.")
-        return _since_campaign(account, parent) if wanted else None
-    if not held.path or (name == "vip_only" and not wanted):
-        return None
-    return lambda row, facts: value_at(facts, held.path) == wanted
-
-
-def _option_test(
-    account: MailchimpAccount, parent: str, name: str, value: str, query: Query
-) -> Test | None:
-    match name:
-        case "email":
-            sought = subscriber_hash(value)
-            return lambda row, facts: sought in account.table("members", row.id)
-        case "has_ecommerce_store":
             wanted = _boolean(name, value)
-            return (lambda row, facts: False) if wanted else None
-        case "unsubscribed_since":
-            if query.get("status", "unsubscribed") != "unsubscribed":
-                raise invalid(name, "Only the status unsubscribed can be used with this filter.")
-            since = _second(name, value)
-            return lambda row, facts: account.unsubscribed_at.get((parent, row.id), 0) > since
-        case "interest_category_id" | "interest_ids":
-            return _interest_test(name, query)
-        case "member_id":
-            return lambda row, facts: (
-                row.id in account.mailings and value in account.mailings[row.id].events
-            )
-        case "name":
-            start = value.casefold()
-            return lambda row, facts: str(facts["name"]).casefold().startswith(start)
-        case "since":
-            _second(name, value)
-    return None
+            if not path or (name == "vip_only" and not wanted):
+                return None
+            return lambda row: table.value(row, path) == wanted
+        case Kind.OPTION:
+            return OPTIONS[name](account, table, name, query)
 
 
-def _interest_test(name: str, query: Query) -> Test | None:
+def _with_email(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test:
+    sought = subscriber_hash(query[name])
+    return lambda row: sought in account.table("members", row.id)
+
+
+def _with_store(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test | None:
+    """No list has a store."""
+    return (lambda row: False) if _boolean(name, query[name]) else None
+
+
+def _unsubscribed(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test:
+    if query.get("status", "unsubscribed") != "unsubscribed":
+        raise invalid(name, "Only the status unsubscribed can be used with this filter.")
+    since = _second(name, query[name])
+    return lambda row: account.unsubscribed_at.get((table.parent, row.id), 0) > since
+
+
+def _since_campaign(
+    account: MailchimpAccount, table: Table, name: str, query: Query
+) -> Test | None:
+    if "status" not in query:
+        raise invalid(name, "Member status is required to use this filter.")
+    if not _boolean(name, query[name]):
+        return None
+    found = account.table("lists").get(table.parent)
+    last = found.object["stats"]["campaign_last_sent"] if found else ""
+    time = "timestamp_opt" if query["status"] == "subscribed" else "last_changed"
+    return lambda row: table.value(row, time) > last
+
+
+def _sent_to(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test:
+    sent = account.mailings
+    return lambda row: row.id in sent and query[name] in sent[row.id].events
+
+
+def _begins(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test:
+    start = query[name].casefold()
+    return lambda row: str(table.value(row, name)).casefold().startswith(start)
+
+
+def _activity_since(account: MailchimpAccount, table: Table, name: str, query: Query) -> None:
+    """It leaves out events, not rows."""
+    _second(name, query[name])
+
+
+def _interested(account: MailchimpAccount, table: Table, name: str, query: Query) -> Test | None:
     for needed in ("interest_category_id", "interest_ids", "interest_match"):
         if needed not in query:
             raise invalid(needed, f"This parameter is required with {name}.")
@@ -346,8 +348,8 @@ def _interest_test(name: str, query: Query) -> Test | None:
         return None
     ids = [id for id in query["interest_ids"].split(",") if id]
 
-    def test(row: Row, facts: Json) -> bool:
-        held = facts.get("interests", {})
+    def test(row: Row) -> bool:
+        held = table.value(row, "interests") or {}
         has = [bool(held.get(id)) for id in ids]
         match query["interest_match"]:
             case "any":
@@ -360,15 +362,18 @@ def _interest_test(name: str, query: Query) -> Test | None:
     return test
 
 
-def _since_campaign(account: MailchimpAccount, list_id: str) -> Test:
-    found = account.table("lists").get(list_id)
-    last = found.object["stats"]["campaign_last_sent"] if found else ""
-
-    def test(row: Row, facts: Json) -> bool:
-        opted_in = facts["status"] == "subscribed"
-        return bool(facts["timestamp_opt" if opted_in else "last_changed"] > last)
-
-    return test
+OPTIONS: Mapping[str, Callable[[MailchimpAccount, Table, str, Query], Test | None]] = {
+    "email": _with_email,
+    "has_ecommerce_store": _with_store,
+    "unsubscribed_since": _unsubscribed,
+    "since_last_campaign": _since_campaign,
+    "interest_category_id": _interested,
+    "interest_ids": _interested,
+    "member_id": _sent_to,
+    "name": _begins,
+    "since": _activity_since,
+}
+"""Filters that do not compare one field."""
 
 
 def _order(endpoint: Endpoint, query: Query) -> tuple[str | None, bool]:
@@ -395,7 +400,7 @@ def _bounds(endpoint: Endpoint, chosen: Query) -> tuple[int | None, int | None] 
             first.append(_second(name, value) + 1)
         elif kind is Kind.BEFORE:
             last.append(_second(name, value))
-        else:
+        elif (name, value) != ("status", "subscribed"):
             return None
     return max(first, default=None), min(last, default=None)
 

@@ -173,7 +173,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             "unique_email_id": text("unique_email_id"), "vip_only": flag("vip"),
             "interest_category_id": OPTION, "interest_ids": OPTION,
             "interest_match": choice("", "any", "all", "none"),
-            "since_last_campaign": ONLY_WHEN_TRUE, "unsubscribed_since": OPTION,
+            "since_last_campaign": OPTION, "unsubscribed_since": OPTION,
         },
         sorts=("timestamp_opt", "timestamp_signup", "last_changed"),
         envelope=("list_id",), parent="lists",

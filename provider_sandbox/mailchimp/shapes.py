@@ -62,7 +62,7 @@ def metadata(owner: "MailchimpAccount") -> Json:
 
 def audience(
     owner: "MailchimpAccount", id: str, created: str, *, web_id: int, name: str, language: str,
-    double_optin: bool,
+    double_optin: bool, permissions: bool,
 ) -> Json:  # fmt: skip
     return {
         "id": id,
@@ -91,7 +91,7 @@ def audience(
         "visibility": "prv",
         "double_optin": double_optin,
         "has_welcome": False,
-        "marketing_permissions": False,
+        "marketing_permissions": permissions,
         "modules": [],
         "stats": {
             "member_count": 0, "total_contacts": 0, "unsubscribe_count": 0, "cleaned_count": 0,
@@ -107,7 +107,7 @@ def member(
     id: str, *, email: str, list_id: str, web_id: int, unique_email_id: str, contact_id: str,
     status: str, merge_fields: Json, interests: dict[str, bool], opted: str, signed_up: str,
     changed: str, source: str, ip: str, language: str = "", vip: bool = False,
-    email_type: str = "html", country: str = "", timezone: str = "",
+    email_type: str = "html",
 ) -> Json:  # fmt: skip
     found: Json = {
         "id": id,
@@ -134,10 +134,7 @@ def member(
         "language": language,
         "vip": vip,
         "email_client": "",
-        "location": {
-            "latitude": 0, "longitude": 0, "gmtoff": 0, "dstoff": 0, "country_code": country,
-            "timezone": timezone, "region": "",
-        },
+        "location": location("", ""),
         "source": source,
         "tags_count": 0,
         "tags": [],
@@ -146,6 +143,20 @@ def member(
     if not interests:
         del found["interests"]
     return found
+
+
+def location(country: str, timezone: str) -> Json:
+    """Where a member was last seen; nothing but noughts where that is not known."""
+    known = bool(country)
+    return {
+        "latitude": 50.0614 if known else 0,
+        "longitude": 19.9366 if known else 0,
+        "gmtoff": 1 if known else 0,
+        "dstoff": 2 if known else 0,
+        "country_code": country,
+        "timezone": timezone,
+        "region": "MA" if known else "",
+    }
 
 
 def full_name(merge_fields: Json) -> str:

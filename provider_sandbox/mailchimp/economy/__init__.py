@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from provider_sandbox.ledger import Json
-from provider_sandbox.mailchimp.account import DAY, Ref, iso, split
+from provider_sandbox.mailchimp.account import DAY, Ref, iso
 from provider_sandbox.mailchimp.economy.ground import HOUR, MONTH
 from provider_sandbox.mailchimp.economy.mail import Mail
 
@@ -36,16 +36,21 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
         4,
         (
             "add_tag", "add_segment", "rename_segment", "remove_segment", "add_merge_field",
-            "remove_merge_field", "add_interest", "remove_interest",
+            "remove_merge_field", "add_interest", "remove_interest", "remove_interest_category",
         ),
     ),
     "automation": (1, ("add_automation", "start_automation", "pause_automation")),
 }  # fmt: skip
 """Kinds of mutation: how often they are drawn, and the steps they may be."""
 STEPS = frozenset(step for _, steps in KINDS.values() for step in steps) | {
-    "add_list", "confirm", "finish"
+    "add_list", "confirm", "finish", "remove_list"
 }  # fmt: skip
 """What `do` plays: see the method of that name for its arguments."""
+DELETED_BY = {
+    "lists": "remove_list", "members": "delete_forever", "merge_fields": "remove_merge_field",
+    "segments": "remove_segment", "tags": "remove_segment", "interests": "remove_interest",
+    "interest_categories": "remove_interest_category", "campaigns": "remove_campaign",
+}  # fmt: skip
 UPDATE_TIMES = {"members": "last_changed", "segments": "updated_at"}
 
 
@@ -173,21 +178,16 @@ class Economy(Mail):
             if moved and not silent:
                 changes = changes | {moved: iso(at)}
             self._change(ref, changes, silent=silent or moved is None)
+            self.account.stale_lists |= {row.id for row in self.account.table("lists")}
             return self._object(ref)
 
     def delete(self, stream: str, id: str) -> None:
-        """Delete one object now, for good; what hangs on it goes with it. Raises LookupError."""
-        steps = {
-            "members": "delete_forever", "merge_fields": "remove_merge_field",
-            "segments": "remove_segment", "tags": "remove_segment", "interests": "remove_interest",
-        }  # fmt: skip
+        """Delete one object now, for good; what hangs on it goes with it. Raises LookupError, and
+        ValueError for a stream that knows no deletion."""
+        if stream not in DELETED_BY:
+            raise ValueError(f"Mailchimp deletes no {stream}: give one of {', '.join(DELETED_BY)}")
         with self.account.lock:
-            at = self.now(1)
-            if stream in steps:
-                self._object(Ref(stream, id))
-                getattr(self, steps[stream])(id)
-            elif stream in ("campaigns", "automations", "interest_categories"):
-                parent, own = split(id)
-                self.account.remove(stream, parent, own, at=at)
-            else:
-                raise ValueError(f"Mailchimp deletes no {stream}")
+            self.now(1)
+            self._object(Ref(stream, id))
+            getattr(self, DELETED_BY[stream])(id)
+            self.account.refresh()

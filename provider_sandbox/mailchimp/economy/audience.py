@@ -54,6 +54,7 @@ TAGS = (
     "VIP guests", "Season ticket", "Café regulars", "Backstage \"crew\"", "Imported 2026",
     "Gästeliste/Plus 1", "Noise complaint", "学生",
 )  # fmt: skip
+PERMISSIONS = (("0a1b2c3d4e", "Email"), ("5f6a7b8c9d", "Customized “Online” Advertising"))
 AUDIENCES = ("{} — Newsletter", "{} members' club", "Private hire “B2B”")
 
 
@@ -75,7 +76,7 @@ class Audience(Ground):
         id = account.hex(10)
         found = shapes.audience(
             account, id, iso(self.at), web_id=account.web_id(), name=title,
-            language="en", double_optin=number == 1,
+            language="en", double_optin=number == 1, permissions=number == 1,
         )  # fmt: skip
         ref = account.save("lists", TOP, id, found, created=self.at)
         self.since_send[id] = {"subscribed": 0, "unsubscribed": 0, "cleaned": 0}
@@ -171,6 +172,19 @@ class Audience(Ground):
         self._set_all(list_id, "interests", {id: False})
         self.account.stale_lists.add(list_id)
         return ref
+
+    def remove_interest_category(self, ref: str | None = None) -> Ref | None:
+        """Remove a category ("LIST/ID") with its groups."""
+        found = Ref("interest_categories", ref) if ref else self.one_of("interest_categories")
+        if found is None:
+            return None
+        list_id, id = split(found.id)
+        if ref is None and len(self.account.table("interest_categories", list_id)) < 3:
+            return None
+        self.account.remove("interest_categories", list_id, id, at=self.at)
+        for row in list(self.account.table("interests", id)):
+            self.remove_interest(joined(id, row.id))
+        return found
 
     def remove_interest(self, ref: str | None = None) -> Ref | None:
         """Remove a group ("CATEGORY/ID"), silently from the members too."""
@@ -365,8 +379,19 @@ class Audience(Ground):
             source=source, ip=f"203.0.113.{self.random.randrange(1, 255)}",
             language=self.random.choice(LANGUAGES), vip=self.chance(0.04),
             email_type="text" if self.chance(0.05) else "html",
-            country=account.country if self.chance(0.5) else "", timezone="",
         )  # fmt: skip
+        if self.chance(0.5):
+            member["location"] = shapes.location(account.country, account.timezone)
+        if found_list.object["marketing_permissions"]:
+            member["marketing_permissions"] = [
+                {"marketing_permission_id": permission, "text": text, "enabled": self.chance(0.7)}
+                for permission, text in PERMISSIONS
+            ]
+        if self.chance(0.05):
+            member["last_note"] = {
+                "note_id": account.web_id() % 10**6, "created_at": iso(self.at),
+                "created_by": "Box office", "note": "Sits in row \"C\",\nnever on the aisle",
+            }  # fmt: skip
         ref = account.save("members", list_id, id, member, created=self.at)
         self._count(list_id, status)
         if pending and self.chance(0.8):
@@ -418,7 +443,10 @@ class Audience(Ground):
         return values
 
     def confirm(self, member: str) -> Ref | None:
-        """A pending member follows the link in the mail."""
+        """A pending member follows the link in the mail, if it is still there."""
+        list_id, id = split(member)
+        if id not in self.account.table("members", list_id):
+            return None
         ref = self._member(member, "pending")
         return ref and self._set_status(
             ref, "subscribed", timestamp_opt=iso(self.at), ip_opt="203.0.113.9"

@@ -8,6 +8,7 @@ from provider_sandbox.mailchimp import shapes
 from provider_sandbox.mailchimp.account import DAY, TOP, Mailing, Ref, iso, joined, split
 from provider_sandbox.mailchimp.economy.audience import REASONS, Audience
 from provider_sandbox.mailchimp.economy.ground import HOUR
+from provider_sandbox.mailchimp.endpoints import value_at
 
 SUBJECTS = (
     "This week: Jazz & “Trad”", "Doors 19:00 — don't miss it", "Ein Abend für Zoë",
@@ -107,9 +108,49 @@ class Mail(Audience):
         return ref and self._change(ref, {"status": "save", "send_time": ""}, silent=True)
 
     def remove_campaign(self, campaign: str | None = None) -> Ref | None:
-        """Delete a campaign that was not sent."""
-        ref = self._campaign(campaign, "save", "paused", "schedule")
-        return ref and self.account.remove("campaigns", TOP, ref.id, at=self.at)
+        """Delete a campaign, any that was not sent if none is named; with one that was sent goes
+        its report and all that it tells."""
+        if campaign is None:
+            ref = self._campaign(None, "save", "paused", "schedule")
+        else:
+            ref = Ref("campaigns", campaign)
+        if ref is None:
+            return None
+        account = self.account
+        if account.mailings.pop(ref.id, None) is not None:
+            account.remove("reports", TOP, ref.id, at=self.at)
+            for stream in ("email_activity", "unsubscribes"):
+                for row in list(account.table(stream, ref.id)):
+                    account.remove(stream, ref.id, row.id, at=self.at)
+        account.stale_campaigns.discard(ref.id)
+        return account.remove("campaigns", TOP, ref.id, at=self.at)
+
+    def remove_list(self, list_id: str | None = None) -> Ref | None:
+        """Delete an audience with all that is in it; its campaigns and reports stay, and say that
+        the list is not active. The first audience stays, unless it is named."""
+        account = self.account
+        lists = account.table("lists")
+        if list_id is None:
+            if len(lists) < 2:
+                return None
+            list_id = lists.rows[-1].id
+        ref = account.remove("lists", TOP, list_id, at=self.at)
+        for category in account.table("interest_categories", list_id):
+            for row in list(account.table("interests", category.id)):
+                account.remove("interests", category.id, row.id, at=self.at)
+        for stream in ("members", "merge_fields", "segments", "tags", "interest_categories"):
+            for row in list(account.table(stream, list_id)):
+                account.remove(stream, list_id, row.id, at=self.at)
+        for stream, field in (
+            ("campaigns", "recipients.list_id"), ("automations", "recipients.list_id"),
+            ("reports", "list_id"),
+        ):  # fmt: skip
+            for row in list(account.table(stream)):
+                if value_at(row.object, field) == list_id:
+                    active = field.replace("list_id", "list_is_active")
+                    self._change(Ref(stream, row.id), {active: False}, silent=True)
+        account.stale_lists.discard(list_id)
+        return ref
 
     def send(self, campaign: str | None = None) -> Ref | None:
         """Send a draft; an RSS campaign stays "sending" and its child is what is sent. It is
@@ -136,9 +177,12 @@ class Mail(Audience):
     def send_again(self, campaign: str) -> Ref | None:
         """The next child of an RSS campaign."""
         row = self.account.table("campaigns").get(campaign)
+        lists = self.account.table("lists")
         if row is None or row.object["status"] != "sending":
             return None
         found = row.object
+        if found["recipients"]["list_id"] not in lists:
+            return None
         child = self._new_campaign("rss", found["recipients"]["list_id"], parent=campaign)
         self.schedule(self.at + 7 * DAY, "send_again", campaign)
         return self.send(child.id)
@@ -148,6 +192,8 @@ class Mail(Audience):
         ref = Ref("campaigns", campaign)
         found = self._object(ref)
         list_id = found["recipients"]["list_id"]
+        if list_id not in self.account.table("lists"):
+            return self._change(ref, {"status": "canceled"}, silent=True)
         members = self._recipients(found)
         changes: Json = {"status": "sent", "resendable": True}
         if found["type"] == "variate" and members:
@@ -170,10 +216,14 @@ class Mail(Audience):
         self.since_send[list_id] = {}
         return ref
 
-    def pick_winner(self, campaign: str, tested: list[str], rest: list[str]) -> Ref:
+    def pick_winner(self, campaign: str, tested: list[str], rest: list[str]) -> Ref | None:
         """The combination that did best goes to the rest, as a campaign of its own."""
         ref = Ref("campaigns", campaign)
+        if campaign not in self.account.mailings:
+            return None
         found = self._object(ref)
+        if found["recipients"]["list_id"] not in self.account.table("lists"):
+            return None
         settings = found["variate_settings"]
         action = "open" if settings["winner_criteria"] == "opens" else "click"
         events = self.account.mailings[campaign].events
@@ -296,7 +346,9 @@ class Mail(Audience):
     def record(self, campaign: str, member: str, event: Json) -> Ref | None:
         """Something happens to a mail; a hard bounce cleans the member."""
         account = self.account
-        mailing = account.mailings[campaign]
+        mailing = account.mailings.get(campaign)
+        if mailing is None:
+            return None
         events = mailing.events.setdefault(member, [])
         events.append(event)
         events.sort(key=lambda one: one["timestamp"])
@@ -325,7 +377,9 @@ class Mail(Audience):
         ref = Ref("reports", campaign) if campaign else self.one_of("reports")
         if ref is None:
             return None
-        mailing = self.account.mailings[ref.id]
+        mailing = self.account.mailings.get(ref.id)
+        if mailing is None:
+            return None
         table = self.account.table("members", mailing.list_id)
         if member is None:
             drawn = self.random.sample(list(mailing.events), min(len(mailing.events), 20))
@@ -406,12 +460,12 @@ class Mail(Audience):
     def send_automation(self, automation: str, email: str) -> None:
         """An email of a running automation goes to those who joined lately, day after day."""
         row = self.account.table("automations").get(automation)
-        if row is None:
+        if row is None or email not in self.account.table("campaigns"):
             return
         self.schedule(self.at + DAY, "send_automation", automation, email)
-        if row.object["status"] != "sending":
-            return
         list_id = row.object["recipients"]["list_id"]
+        if row.object["status"] != "sending" or list_id not in self.account.table("lists"):
+            return
         table = self.account.table("members", list_id)
         last = iso(self.at - 7 * DAY)
         sent = self.account.mailings.get(email)
@@ -440,7 +494,7 @@ class Mail(Audience):
         """Bring all that is counted up to date: reports, summaries, averages, audiences. No update
         time moves by it."""
         account = self.account
-        for campaign in sorted(account.stale_campaigns):
+        for campaign in sorted(account.stale_campaigns & account.mailings.keys()):
             self._count_campaign(campaign)
             account.stale_lists.add(account.mailings[campaign].list_id)
         account.stale_campaigns.clear()
@@ -453,7 +507,7 @@ class Mail(Audience):
     def _put(self, ref: Ref, changes: Json) -> None:
         """Change what has changed, silently."""
         found = self._object(ref)
-        new = {name: value for name, value in changes.items() if _at(found, name) != value}
+        new = {name: value for name, value in changes.items() if value_at(found, name) != value}
         if new:
             self._change(ref, new, silent=True)
 
@@ -474,7 +528,9 @@ class Mail(Audience):
             Ref("campaigns", campaign),
             shown | {"report_summary": summary | {"ecommerce": shapes.NO_SALES}},
         )
-        if found["type"] == "automation":
+        if found["type"] == "automation" and found["parent_campaign_id"] in self.account.table(
+            "automations"
+        ):
             workflow = found["parent_campaign_id"]
             email = Ref("automation_emails", joined(workflow, campaign))
             self._put(email, {"emails_sent": sent, "report_summary": summary})
@@ -519,7 +575,7 @@ class Mail(Audience):
         members = account.table("members", list_id)
         statuses, since = members.statuses, self.since_send.get(list_id, {})
         sends = [one for one in account.mailings.values() if one.list_id == list_id]
-        reports = [row.object for row in account.table("reports") if row.id in account.mailings]
+        reports = (row.object for row in account.table("reports"))
         own = [one for one in reports if one["list_id"] == list_id]
         sent = sum(one["emails_sent"] for one in own)
         opened = sum(one["opens"]["unique_opens"] for one in own)
@@ -559,13 +615,6 @@ class Mail(Audience):
             for row in list(account.table("interests", category.id)):
                 ref = Ref("interests", joined(category.id, row.id))
                 self._put(ref, {"subscriber_count": str(groups[row.id])})
-
-
-def _at(found: Json, name: str) -> object:
-    value: object = found
-    for step in name.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
 
 
 def _added(summaries: Iterable[Json]) -> Json:
