@@ -200,7 +200,8 @@ class WrongType(Fault):
             case "no_data":
                 body.pop(items, None)
             case "no_has_more":
-                body.pop("has_more", None)
+                for name in ("has_more", "total_items"):
+                    body.pop(name, None)
             case "list":
                 body = []
             case "null":

@@ -64,8 +64,11 @@ class Economy(Mail):
         for _ in range(lists):
             self.add_list()
         days = max((until - since) // DAY, 1)
-        for number in range(size):
-            early = number < size * 0.6
+        # They were imported together, so that many share their second.
+        for _ in range(size // 8):
+            self.schedule(since + HOUR, "subscribe")
+        for number in range(size - size // 8):
+            early = number < size * 0.5
             self._at_some_time("subscribe", since, since + DAY if early else until)
         for step, share in (
             ("edit_member", 0.25), ("tag", 0.15), ("unsubscribe", 0.03), ("archive", 0.04),
@@ -81,7 +84,7 @@ class Economy(Mail):
             self._at_some_time("start", since + 2 * DAY, until)
         for _ in range(3):
             self._at_some_time("add_campaign", since + DAY, until)
-        self.schedule(until - DAY, "plan")
+        self.schedule(until - 60, "plan")
         self.schedule(since + 3 * DAY, "begin_series")
         self.schedule(since + 4 * DAY, "add_automation")
         self.play(until)
@@ -91,8 +94,7 @@ class Economy(Mail):
 
     def _at_some_time(self, step: str, since: int, until: int) -> None:
         at = self.random.randrange(since, max(until, since + 1))
-        # Every tenth falls upon a full hour, so that many share their second.
-        self.schedule(min(at - at % HOUR + HOUR, until) if self.chance(0.1) else at, step)
+        self.schedule(at, step)
 
     def start(self, type: str = "") -> Ref | None:
         """Write a campaign and send it."""

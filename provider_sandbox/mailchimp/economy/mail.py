@@ -122,6 +122,9 @@ class Mail(Audience):
             for stream in ("email_activity", "unsubscribes"):
                 for row in list(account.table(stream, ref.id)):
                     account.remove(stream, ref.id, row.id, at=self.at)
+        workflow = self._object(ref).get("parent_campaign_id", "")
+        if ref.id in account.table("automation_emails", workflow):
+            account.remove("automation_emails", workflow, ref.id, at=self.at)
         account.stale_campaigns.discard(ref.id)
         return account.remove("campaigns", TOP, ref.id, at=self.at)
 
@@ -514,7 +517,8 @@ class Mail(Audience):
     def _count_campaign(self, campaign: str) -> None:
         mailing = self.account.mailings[campaign]
         totals = _totals(mailing)
-        self._put(Ref("reports", campaign), totals)
+        found = self._object(Ref("campaigns", campaign))
+        self._put(Ref("reports", campaign), totals | {"send_time": found["send_time"]})
         summary = {
             "opens": totals["opens.opens_total"], "unique_opens": totals["opens.unique_opens"],
             "open_rate": totals["opens.open_rate"], "clicks": totals["clicks.clicks_total"],
@@ -522,7 +526,6 @@ class Mail(Audience):
             "click_rate": totals["clicks.click_rate"],
         }  # fmt: skip
         sent = totals["emails_sent"]
-        found = self._object(Ref("campaigns", campaign))
         shown: Json = {"emails_sent": sent, "recipients.recipient_count": sent}
         self._put(
             Ref("campaigns", campaign),
