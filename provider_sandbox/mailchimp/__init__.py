@@ -2,16 +2,18 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from random import Random
 from threading import Lock
 from typing import Any
 
 from provider_sandbox.ledger import Clock, encode
 from provider_sandbox.mailchimp import api, bulk, shapes
-from provider_sandbox.mailchimp.account import DAY, MailchimpAccount, Ref, joined, subscriber_hash
-from provider_sandbox.mailchimp.economy import HOUR, MONTH, Economy
+from provider_sandbox.mailchimp.account import DAY, TOP, MailchimpAccount, subscriber_hash
+from provider_sandbox.mailchimp.economy import DELETED_BY, HOUR, MONTH, Economy
 from provider_sandbox.mailchimp.endpoints import STREAMS
 from provider_sandbox.messages import Request, Response
 
@@ -20,11 +22,13 @@ __all__ = ["Mailchimp", "MailchimpAccount", "subscriber_hash"]
 DC = "us21"
 METADATA = "/oauth2/metadata"
 ADDED_BY = {
-    "members": "subscribe", "lists": "add_list", "campaigns": "add_campaign", "tags": "add_tag",
-    "segments": "add_segment", "automations": "add_automation",
+    "lists": "add_list", "members": "subscribe", "merge_fields": "add_merge_field",
+    "segments": "add_segment", "tags": "add_tag", "interest_categories": "add_interest_category",
+    "interests": "add_interest", "campaigns": "add_campaign", "reports": "send_now",
+    "unsubscribes": "opt_out", "automations": "add_automation",
 }  # fmt: skip
-"""The step that adds to a stream; reports and what is below them grow by a campaign."""
-TAKEN_BY = {"members": "archive", "campaigns": "remove_campaign"}
+"""The step that adds to a stream, given the parent; the others grow by none."""
+TAKEN_BY = DELETED_BY | {"members": "archive", "reports": "remove_campaign"}
 """The step that takes an object off a list."""
 
 
@@ -165,27 +169,20 @@ class Mailchimp:
         named = api.list_at(request.path)
         if account is None or named is None:
             return
-        endpoint, ids = named
-        parent = ids[-1] if ids else ""
+        stream, ids = named[0].stream, named[1]
+        steps, wanted = (ADDED_BY, count) if count > 0 else (TAKEN_BY, -count)
         with account.lock:
             account.economy.now()
-            if count < 0:
-                step = TAKEN_BY.get(endpoint.stream)
-                rows = account.table(endpoint.stream, parent).rows[:-count]
-                for row in rows if step else ():
-                    getattr(account.economy, str(step))(joined(parent, row.id))
-            for _ in range(count):
-                self._add(account, endpoint.stream, parent)
+            if stream in steps:
+                step = getattr(account.economy, steps[stream])
+                parent = ids[-1] if ids else TOP
+                given: list[list[str]] = [["/".join(ids)] if ids else []] * (wanted * 5)
+                if count < 0:
+                    given = [[id] for id in account.ids(stream, parent)]
+                done = (step(*one) for one in given)
+                # A step that does not apply, as to a member that is archived already, adds none.
+                deque(islice((one for one in done if one is not None), wanted), maxlen=0)
             account.refresh()
-
-    def _add(self, account: MailchimpAccount, stream: str, parent: str) -> Ref | None:
-        economy = account.economy
-        if stream in ("reports", "email_activity", "unsubscribes"):
-            sent = economy.start("regular")
-            return sent and economy.finish(sent.id)
-        step = getattr(economy, ADDED_BY.get(stream, "subscribe"))
-        done: Ref | None = step(parent) if parent else step()
-        return done
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
         """Below `/_sandbox/mailchimp/`; ACCOUNT is an id or a slug.

@@ -254,10 +254,6 @@ class MailchimpAccount:
             self.refresh()
             return [row.object for row in self.table("automation_emails", automation)]
 
-    def parents(self, stream: str) -> list[str]:
-        """Ids of the lists, categories or campaigns that have held objects of the stream."""
-        return list(self._tables[stream])
-
     # What happens
 
     def table(self, stream: str, parent: str = TOP) -> Table:

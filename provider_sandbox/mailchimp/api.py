@@ -202,11 +202,11 @@ def _list(
     changed = _transformer(account, endpoint, query)
 
     def page(offset: int) -> Page:
-        found = rows[offset : offset + count]
-        more = offset + len(found) < len(rows)
+        found, all_rows = rows[offset : offset + count], len(rows)
+        more = offset + len(found) < all_rows
 
         def encoded(bodies: Sequence[bytes], has_more: bool) -> bytes:
-            total = len(rows)
+            total = all_rows
             if has_more != more:
                 total = offset + len(bodies) + has_more
             return encoder.envelope(bodies, total)
@@ -561,12 +561,9 @@ def _get(
 def _row(table: Table | None, endpoint: Endpoint, id: str) -> Row:
     row = None if table is None else table.get(id)
     if row is None and table is not None and endpoint.stream == "members":
-        if "@" in id:
-            row = table.get(subscriber_hash(id))
-        else:
-            row = table.get(id.lower()) or next(
-                (one for one in table if table.facts(one)["contact_id"] == id), None
-            )
+        row = table.get(subscriber_hash(id) if "@" in id else id.lower())
+        if row is None and not table.has_recipes:
+            row = next((one for one in table if table.facts(one)["contact_id"] == id), None)
     if row is None:
         raise missing()
     return row

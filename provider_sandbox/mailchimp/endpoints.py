@@ -12,7 +12,6 @@ from provider_sandbox.ledger import Json
 
 DEFAULT_COUNT, MOST = 10, 1000
 PROJECTION = ("fields", "exclude_fields")
-PAGING = ("count", "offset", *PROJECTION)
 
 
 class Kind(Enum):

@@ -12,7 +12,7 @@ from mailchimp_marketing.api_client import ApiClientError
 from provider_sandbox import Limit, Sandbox, running_sandbox
 from provider_sandbox.faults import make_fault
 from provider_sandbox.mailchimp import MailchimpAccount, subscriber_hash
-from provider_sandbox.mailchimp.endpoints import STREAMS
+from provider_sandbox.mailchimp.endpoints import BY_STREAM, STREAMS
 
 NOW = 1_790_000_000
 Get = Callable[..., requests.Response]
@@ -666,6 +666,29 @@ def test_a_shift_adds_rows_or_takes_them_off_the_head_of_the_list(
     sandbox.faults.add(make_fault("shift", provider="mailchimp", path="*/reports", count=1))
     newest = get("/reports", count=1).json()["reports"][0]["id"]
     assert newest == account.ids("reports")[-1]
+
+
+@pytest.mark.parametrize(
+    "stream", [one for one in STREAMS if one not in ("email_activity", "automation_emails")]
+)
+def test_any_list_grows_and_shrinks_under_the_reader(
+    sandbox: Sandbox, account: MailchimpAccount, get: Get, stream: str
+) -> None:
+    if stream == "unsubscribes":
+        account.economy.do("opt_out", account.ids("reports")[0])
+    parent = account.ids(stream)[-1].rpartition("/")[0]
+    names = dict.fromkeys(("list_id", "campaign_id", "interest_category_id"), parent)
+    if stream == "interests":
+        owner = next(one for one in account.ids("interest_categories") if one.endswith(parent))
+        names["list_id"] = owner.split("/")[0]
+    path = BY_STREAM[stream].path.format_map(names)
+    before = get(path).json()["total_items"]
+    for count, expected in ((2, before + 2), (-1, before + 1)):
+        sandbox.faults.add(
+            make_fault("shift", provider="mailchimp", path=f"/3.0{path}", count=count)
+        )
+        if (count, stream) not in ((-1, "unsubscribes"), (-1, "automations")):
+            assert get(path).json()["total_items"] == expected
 
 
 # Control

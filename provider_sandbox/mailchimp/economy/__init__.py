@@ -100,6 +100,11 @@ class Economy(Mail):
         """Write a campaign and send it."""
         return self.send(self.add_campaign(type).id)
 
+    def send_now(self) -> Ref | None:
+        """Write a campaign that is sent at once, so that its report is there."""
+        sent = self.start("regular")
+        return sent and self.finish(sent.id)
+
     def plan(self) -> Ref | None:
         """Write a campaign that is to be sent later."""
         return self.schedule_campaign(self.add_campaign("regular").id)

@@ -85,7 +85,7 @@ class Audience(Ground):
         for title, type, interests in CATEGORIES if number == 0 else CATEGORIES[1:2]:
             category = self.add_interest_category(id, title, type)
             for interest in interests:
-                self.add_interest(category, interest)
+                self.add_interest(category.id, interest)
         for tag in TAGS if number == 0 else TAGS[:3]:
             self.add_tag(id, tag)
         self._add_segments(id)
@@ -150,18 +150,21 @@ class Audience(Ground):
 
     # Groups
 
-    def add_interest_category(self, list_id: str, title: str, type: str = "checkboxes") -> Ref:
+    def add_interest_category(self, list_id: str, title: str = "", type: str = "checkboxes") -> Ref:
+        """A category without groups."""
+        title = title or f"Category at {self.at}"
         order = len(self.account.table("interest_categories", list_id))
         id = self.account.hex(10)
         found = shapes.interest_category(id, list_id=list_id, title=title, type=type, order=order)
         return self.account.save("interest_categories", list_id, id, found, created=self.at)
 
-    def add_interest(self, category: Ref | None = None, name: str = "") -> Ref | None:
-        """A group; every member of the list gets it as false, silently."""
-        category = category or self.one_of("interest_categories")
-        if category is None:
+    def add_interest(self, category: str | None = None, name: str = "") -> Ref | None:
+        """A group in a category ("LIST/ID"); each member of the list gets it as false, silently."""
+        found_category = Ref("interest_categories", category) if category else None
+        found_category = found_category or self.one_of("interest_categories")
+        if found_category is None:
             return None
-        list_id, category_id = split(category.id)
+        list_id, category_id = split(found_category.id)
         table = self.account.table("interests", category_id)
         id = self.account.hex(10)
         found = shapes.interest(
@@ -256,13 +259,13 @@ class Audience(Ground):
         for name, type, condition in wanted:
             self._add_segment(list_id, name, type, [condition])
 
-    def add_segment(self) -> Ref:
+    def add_segment(self, list_id: str | None = None) -> Ref:
         """A saved segment of those who opted in after some day."""
         condition = {
             "condition_type": "Date", "field": "timestamp_opt", "op": "greater",
             "value": iso(self.at - self.random.randrange(60) * DAY)[:10],
         }  # fmt: skip
-        list_id = self._a_list()
+        list_id = list_id or self._a_list()
         return self._add_segment(list_id, f"Since {condition['value']}", "saved", [condition])
 
     def rename_segment(self, ref: str | None = None, name: str = "") -> Ref | None:

@@ -190,11 +190,15 @@ class Mail(Audience):
         self.schedule(self.at + 7 * DAY, "send_again", campaign)
         return self.send(child.id)
 
-    def finish(self, campaign: str) -> Ref:
+    def finish(self, campaign: str) -> Ref | None:
         """A campaign that was being sent is sent; a variate one to its test share first."""
         ref = Ref("campaigns", campaign)
+        if campaign not in self.account.table("campaigns"):
+            return None
         found = self._object(ref)
         list_id = found["recipients"]["list_id"]
+        if found["status"] != "sending" or found["type"] == "automation":
+            return None
         if list_id not in self.account.table("lists"):
             return self._change(ref, {"status": "canceled"}, silent=True)
         members = self._recipients(found)
