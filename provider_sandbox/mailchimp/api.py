@@ -450,7 +450,9 @@ class _Encoder:
     def rows(self, ids: Sequence[str], bodies: list[bytes]) -> list[bytes]:
         shown = None if self.shown is None else self.shown.get(self.endpoint.items)
         hidden = dict(self.hidden.get(self.endpoint.items, {}))
-        if self.endpoint.links and not (hidden.pop("_links", None) == {} or _without_links(shown)):
+        if hidden.get("_links") == {} or _without_links(shown) or not self.endpoint.links:
+            hidden.pop("_links", None)
+        else:
             links = self._links_of(MARK.decode())
             bodies = [
                 body[:-1] + b',"_links":' + links.replace(MARK, id.encode()) + b"}"
@@ -515,14 +517,13 @@ def _without_links(shown: Tree | None) -> bool:
 
 def _projected(body: bytes | msgspec.Raw, shown: Tree | None, hidden: Tree) -> bytes:
     """A body with the fields that are shown (none named: all) and not hidden, through lists."""
-    if not shown and not hidden:
-        return bytes(body)
-    start = bytes(body[:1]) if isinstance(body, bytes) else bytes(body)[:1]
+    body = bytes(body)
+    start = body[:1] if shown or hidden else b""
     if start == b"[":
         rows = decode(body, type=list[msgspec.Raw])
         return b"[" + b",".join(_projected(row, shown, hidden) for row in rows) + b"]"
     if start != b"{":
-        return bytes(body)
+        return body
     kept = [
         encode(name)
         + b":"

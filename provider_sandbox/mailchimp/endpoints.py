@@ -118,10 +118,11 @@ class Endpoint:
 
     ``path`` below the base, its parent in braces; ``items`` names the rows in the body; ``key`` is
     the field that identifies a row below its parent; ``envelope`` are the parents' ids that the
-    body repeats; ``sorts`` are what `sort_field` may be; ``paged`` lists take `count` and `offset`;
-    ``newest`` is the field by which the latest come first where nothing else is asked;
-    ``parent`` is the stream whose objects have these rows; ``reads`` says whether a single one can
-    be read at ``path``/ID, with `fields`.
+    body repeats; ``sorts`` are what `sort_field` may be; ``paged`` lists take `count` and `offset`,
+    ``projected`` ones `fields` and `exclude_fields`; rows with ``links`` have `_links`; ``newest``
+    is the field by which the latest come first where nothing else is asked; ``parent`` is the
+    stream whose objects have these rows; ``reads`` says whether a single one can be read at
+    ``path``/ID, which takes ``read_filters``.
     """
 
     stream: str
