@@ -9,15 +9,17 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Limit:
     """What an account may do. ``rate``: requests a second, refilled continuously, with a burst of
-    one second's worth; ``concurrency``: requests under way at once; ``retry_after``: seconds told
-    in the refusal's header, None tells nothing."""
+    one second's worth; ``per_minute``: requests in each minute that begins with one;
+    ``concurrency``: requests under way at once; ``retry_after``: seconds told in the refusal's
+    header, None tells nothing."""
 
     rate: float | None = None
     concurrency: int | None = None
     retry_after: float | None = None
+    per_minute: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("rate", "concurrency"):
+        for name in ("rate", "per_minute", "concurrency"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}: give a number above 0, or null for no limit")
@@ -28,6 +30,8 @@ class _Usage:
     tokens: float
     at: float
     running: int = 0
+    minute: float = 0.0
+    in_minute: int = 0
 
 
 @dataclass(slots=True)
@@ -61,12 +65,18 @@ class Limits:
             if limit is not None:
                 if limit.concurrency is not None and usage.running >= limit.concurrency:
                     return "global-concurrency"
+                if limit.per_minute is not None:
+                    if now - usage.minute >= 60:
+                        usage.minute, usage.in_minute = now, 0
+                    if usage.in_minute >= limit.per_minute:
+                        return "global-rate"
                 if limit.rate is not None:
                     refilled = usage.tokens + (now - usage.at) * limit.rate
                     usage.tokens, usage.at = min(refilled, max(limit.rate, 1.0)), now
                     if usage.tokens < 1:
                         return "global-rate"
                     usage.tokens -= 1
+            usage.in_minute += 1
             usage.running += 1
             return None
 

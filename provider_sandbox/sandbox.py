@@ -18,6 +18,7 @@ from provider_sandbox.faults import Faults
 from provider_sandbox.limits import Limits
 from provider_sandbox.mailchimp import Mailchimp
 from provider_sandbox.messages import Provider, Request, Response
+from provider_sandbox.quickbooks import QuickBooks
 from provider_sandbox.stripe import Stripe
 
 REFUSALS_KEPT = 1000
@@ -36,9 +37,11 @@ class Sandbox:
     def __init__(self, *, seed: int = 0, port: int = 0, now: int | None = None) -> None:
         self.stripe = Stripe(seed=seed, now=now)
         self.mailchimp = Mailchimp(seed=seed, now=now)
+        self.quickbooks = QuickBooks(seed=seed, now=now)
         self.providers: dict[str, Provider] = {
             self.stripe.name: self.stripe,
             self.mailchimp.name: self.mailchimp,
+            self.quickbooks.name: self.quickbooks,
         }
         self.faults = Faults()
         self.limits = Limits()

@@ -1,0 +1,156 @@
+"""What goes on in a company: sales, invoices, bills, deposits, wages and all that follows.
+
+Every step keeps the books to the cent. Steps due later wait in a queue, so that a clock that moves
+on plays them. The parts build on each other: ground, setup, sales, spending, edits.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from provider_sandbox.ledger import Json
+from provider_sandbox.quickbooks.account import DAY
+from provider_sandbox.quickbooks.economy.edits import Edits
+from provider_sandbox.quickbooks.economy.ground import HOUR, MONTH, USD_VALUE
+
+__all__ = ["HOUR", "MONTH", "USD_VALUE", "Economy"]
+
+KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "create": (40, (
+        "sell", "sell", "sell", "invoice", "bill", "purchase", "estimate", "add_customer",
+        "clock_in", "move",
+    )),
+    "update": (25, ("edit",)),
+    "pay": (12, ("pay_any", "pay_bill_any")),
+    "refund": (6, ("refund",)),
+    "credit": (3, ("credit", "vendor_credit")),
+    "deposit": (3, ("bank", "pay_out")),
+    "void": (3, ("void",)),
+    "delete": (5, ("remove",)),
+    "inactivate": (3, ("inactivate",)),
+    "reactivate": (1, ("reactivate",)),
+    "backdate": (2, ("backdate",)),
+    "together": (1, ("edit_together",)),
+}  # fmt: skip
+"""Kinds of mutation: how often they are drawn, and the steps they may be."""
+STEPS = frozenset(
+    (
+        "sell", "invoice", "estimate", "accept", "pay", "pay_any", "refund", "credit", "bank",
+        "pay_out", "bill", "pay_bill", "pay_bill_any", "purchase", "vendor_credit", "pay_staff",
+        "move", "clock_in", "edit", "edit_together", "backdate", "inactivate", "reactivate",
+        "void", "remove", "add_customer", "add_vendor", "add_employee",
+    )
+)  # fmt: skip
+"""What `do` plays: see the method of that name for its arguments."""
+
+
+class Economy(Edits):
+    """Plays one company's life."""
+
+    def open(self, *, size: int, since: int, until: int) -> None:
+        """The history: about ``size`` sales between two seconds, and what goes with them."""
+        self.stock()
+        self.at = self.horizon = since
+        steps = (
+            ("sell", 75), ("invoice", 22), ("estimate", 6), ("bill", 12), ("purchase", 15),
+            ("clock_in", 20), ("add_customer", 8), ("add_vendor", 2), ("refund", 4),
+            ("credit", 3), ("vendor_credit", 3), ("edit", 6), ("void", 1), ("remove", 1.5),
+            ("backdate", 1),
+        )  # fmt: skip
+        for step, percent in steps:
+            for at in self.spread(max(round(size * percent / 100), 2), since + HOUR, until):
+                self.schedule(at, step)
+        self.schedule(since + 2 * HOUR, "pay_staff")
+        self.schedule(since + 3 * HOUR, "end_month")
+        self.schedule(since + DAY, "end_day")
+        self.play(until)
+        self.account.refresh()
+        self.account.silent_changes.clear()
+
+    def end_day(self) -> None:
+        """The safe goes to the bank every second day, processors pay out each day."""
+        if self.at // DAY % 2:
+            self.bank()
+        for processor in ("stripe", "square"):
+            self.pay_out(processor)
+        self.schedule(self.at + DAY, "end_day")
+
+    def mutate(
+        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
+    ) -> list[dict[str, str]]:
+        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
+        left behind. A clock that is set moves ``step`` seconds for each."""
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
+        done: list[dict[str, str]] = []
+        weights = [KINDS[kind][0] for kind in kinds or KINDS]
+        with self.account.lock:
+            for _ in range(count * 20):
+                if len(done) == count:
+                    break
+                kind = self.random.choices(list(kinds or KINDS), weights)[0]
+                self.now(step)
+                played = self.random.choice(KINDS[kind][1])
+                left = getattr(self, played)()
+                if left is not None:
+                    done.append({"kind": kind, "step": played, "id": left["Id"]})
+            self.account.refresh()
+        return done
+
+    def now(self, step: int = 0) -> int:
+        """Bring the economy to the company's time, moved ``step`` seconds on where it is set."""
+        clock = self.account.clock
+        if clock.is_set:
+            clock.set(clock.now() + step)
+        self.at = self.horizon = clock.now()
+        return self.at
+
+    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
+        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
+        that follows this machine's cannot be moved: only what is due by now is played."""
+        account = self.account
+        with account.lock:
+            start = account.clock.now()
+            if seconds and not account.clock.is_set:
+                raise ValueError("the clock follows this machine's: set it before it is advanced")
+            for _ in range(mutations):
+                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
+            self.play(start + seconds)
+            if account.clock.is_set:
+                account.clock.set(start + seconds)
+            account.refresh()
+
+    def mutate_one(self) -> None:
+        """One random step at the time that is being played."""
+        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
+        getattr(self, self.random.choice(KINDS[kind][1]))()
+
+    def do(self, step: str, *arguments: Any) -> Json | None:
+        """Play one step by its name now: `do("void", "invoices", "17")`. None where it does not
+        apply. Raises ValueError for an unknown step, LookupError for an unknown object."""
+        if step not in STEPS:
+            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
+        with self.account.lock:
+            self.now(1)
+            done: Json | None = getattr(self, step)(*arguments)
+            self.account.refresh()
+            return done
+
+    def update(self, stream: str, id: str, changes: Json) -> Json:
+        """Change fields of one object now, which moves its LastUpdatedTime."""
+        with self.account.lock:
+            changed = self.account.change(stream, id, changes, at=self.now(1))
+            self.account.refresh()
+            return changed
+
+    def delete(self, stream: str, id: str) -> None:
+        """Delete one transaction now. Raises ValueError where it cannot be."""
+        self.do("remove", stream, id)
+
+    def pay_any(self) -> Json | None:
+        found = self.first("invoices", lambda one: one["Balance"])
+        return found and self.pay(found["Id"])
+
+    def pay_bill_any(self) -> Json | None:
+        found = self.first("bills", lambda one: one["Balance"])
+        return found and self.pay_bill(found["Id"])
