@@ -105,6 +105,19 @@ class ServerError(Fault):
 
 
 @dataclass(slots=True)
+class ErrorIn200(Fault):
+    """The provider's own error body for ``error`` (a status), under status 200."""
+
+    kind = "error_in_200"
+    error: int = 500
+
+    def before(self, provider: Provider, request: Request) -> Response:
+        response = provider.trouble(self.error, request)
+        response.status = 200
+        return response
+
+
+@dataclass(slots=True)
 class Unauthorized(Fault):
     """401, as after a revocation; with ``skip`` in the midst of a list."""
 
@@ -298,6 +311,7 @@ FAULTS: dict[str, type[Fault]] = {
     for fault in (
         RateLimited, ServerError, Unauthorized, Slow, Reset, Truncated, Cut, Html, WrongType,
         Shift, Loop, Duplicates, DropRow, DropPage, Empty, Throttled403,
+        ErrorIn200,
     )
 }  # fmt: skip
 

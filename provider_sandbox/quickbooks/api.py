@@ -105,7 +105,7 @@ def _list(account: QuickBooksAccount, text: str) -> Response:
         rows = [record.body for record in records[start:end]]
         return Page(
             rows, end < len(records), _list_encoder(query.entity.name, start + 1, time),
-            lambda: page(end),
+            lambda: page(end), "QueryResponse",
         )  # fmt: skip
 
     response = Response(page=page(query.start - 1))
