@@ -10,7 +10,7 @@ from typing import Any
 from provider_sandbox.ledger import Clock, Json, token
 from provider_sandbox.limits import Limit
 from provider_sandbox.messages import Request, Response
-from provider_sandbox.quickbooks import api, bulk, faults, oauth
+from provider_sandbox.quickbooks import api, bulk, faults, oauth, xml
 from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount, entity_of
 from provider_sandbox.quickbooks.economy import HOUR, MONTH, USD_VALUE, Economy
 from provider_sandbox.quickbooks.endpoints import BY_PATH, STREAMS
@@ -225,6 +225,8 @@ class QuickBooks:
             return self._refused(refused, self.account_of(request))
         with self._lock:
             self.reads[account.date(account.clock.now())[:7]] += 1
+        if "application/json" not in request.headers.get("accept", "") and path[0] != "reports":
+            xml.answer(response)
         return self._decorated(response)
 
     def _opened(self, request: Request, realm: str) -> QuickBooksAccount:

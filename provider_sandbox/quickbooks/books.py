@@ -103,7 +103,9 @@ class Books:
 
     def _paid(self, stream: str, found: Json) -> Iterator[Posting]:
         """What a payment posts where income and expenses count when they are paid."""
+        over = ZERO
         for account, amount, paid in self._settlement(stream, found):
+            over -= amount
             entry = self.entries.get(paid) if paid else None
             if entry is None or not entry.postings:
                 yield account, amount
@@ -116,6 +118,8 @@ class Books:
                     part = left
                 left -= part
                 yield against, part
+        if over:
+            yield self.chart.exchange, over
 
     def _postings(self, stream: str, found: Json) -> Iterator[Posting]:
         left = ZERO

@@ -16,6 +16,12 @@ DELETED = (
     "time_activities", "budgets",
 )  # fmt: skip
 """What the API can delete; lists are made inactive instead."""
+IN_USE = {
+    "items": ("item Tips", "item Sound Engineer, hour", "item General Admission"),
+    "vendors": ("vendor rent", "vendor utilities"),
+    "terms": ("net 15", "net 30"),
+}
+"""Roles of what is never made inactive at random."""
 LISTS = tuple(stream for stream, entity in BY_STREAM.items() if entity.has_active)
 
 
@@ -49,7 +55,7 @@ class Edits(Spending):
         stream = stream or self.random.choice(("customers", "vendors", "items", "classes", "terms"))
         if stream not in LISTS:
             raise ValueError(f"{stream} are never inactive: give one of {', '.join(LISTS)}")
-        held = {one["Id"] for one in self.role.values() if "Id" in one}
+        held = {self.role[role]["Id"] for role in IN_USE.get(stream, ())}
         if id is None and len(self.account.ids(stream, active=True)) < 3:
             return None
         found = {"Id": id} if id else self.first(stream, lambda one: one["Id"] not in held)

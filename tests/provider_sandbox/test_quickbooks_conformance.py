@@ -1,0 +1,290 @@
+"""The stand-in of QuickBooks against what Intuit published: its entity schema (XSD), its OAuth
+answers, and an OpenAPI description by a connector project."""
+
+import json
+import os
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox.quickbooks import QuickBooksAccount
+from provider_sandbox.quickbooks.endpoints import BY_STREAM, ENTITIES, REPORTS, STREAMS, Kind
+
+from .conftest import NOW
+
+REFERENCE = Path(
+    os.environ.get(
+        "PROVIDER_REFERENCE",
+        Path(__file__).resolve().parents[3] / "shared" / "provider_reference",
+    )
+)
+XS = "{http://www.w3.org/2001/XMLSchema}"
+FILES = (
+    "IntuitBaseTypes", "IntuitNamesTypes", "SalesTax", "Finance", "Report", "IntuitRestServiceDef",
+)  # fmt: skip
+LATER_THAN_THE_SCHEMA = {"TimeActivity": {"DepartmentRef": "ReferenceType"}}
+"""Fields of the API's current reference that the published schema has not."""
+UNTYPED = {"Line.SubTotalLineDetail"}
+"""Empty objects."""
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?[+-]\d{2}:\d{2}")
+
+
+def published(name: str) -> Path:
+    path = REFERENCE / "quickbooks" / name
+    if not path.exists():
+        pytest.skip(f"{path} is absent: set PROVIDER_REFERENCE to the published material")
+    return path
+
+
+class Schema:
+    """The complex types of the XSD as JSON: fields by name with type and whether they are lists,
+    enumerations as sets of texts."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, dict[str, tuple[str, bool]]] = {}
+        self.choices: dict[str, set[str]] = {}
+        nodes: dict[str, ET.Element] = {}
+        for name in FILES:
+            for node in ET.parse(published(f"xsd/{name}.xsd")).getroot():
+                if node.tag in (f"{XS}complexType", f"{XS}simpleType"):
+                    nodes[node.get("name", "")] = node
+        for name, node in nodes.items():
+            if node.tag == f"{XS}simpleType":
+                self.choices[name] = {one.get("value", "") for one in node.iter(f"{XS}enumeration")}
+        for name, node in nodes.items():
+            if node.tag == f"{XS}complexType":
+                self.fields[name] = dict(self._fields(nodes, node))
+        for name, more in LATER_THAN_THE_SCHEMA.items():
+            self.fields[name] |= {field: (type, False) for field, type in more.items()}
+
+    def _fields(
+        self, nodes: dict[str, ET.Element], node: ET.Element
+    ) -> Iterator[tuple[str, tuple[str, bool]]]:
+        for one in node.iter():
+            if one.tag == f"{XS}extension":
+                base = one.get("base", "").rpartition(":")[2]
+                if base in nodes and nodes[base].tag == f"{XS}complexType":
+                    yield from self._fields(nodes, nodes[base])
+                else:
+                    yield "value", ("string", False)
+            elif one.tag in (f"{XS}element", f"{XS}attribute"):
+                name = one.get("name") or one.get("ref", "").rpartition(":")[2]
+                type = (one.get("type") or name).rpartition(":")[2]
+                yield name, (type, one.get("maxOccurs") == "unbounded")
+
+    def faults(self, value: Any, type: str, path: str) -> Iterator[str]:
+        """Where a value is not what the schema says of its type."""
+        if type == "IntuitAnyType" or path in UNTYPED:
+            return
+        if type in self.fields:
+            if not isinstance(value, dict):
+                yield f"{path}: {value!r} is not an object"
+                return
+            known = self.fields[type]
+            for name, held in value.items():
+                if name not in known:
+                    yield f"{path}.{name} is unknown to {type}"
+                    continue
+                inner, many = known[name]
+                if many != isinstance(held, list):
+                    yield f"{path}.{name}: {held!r:.60} is {'no' if many else 'a'} list"
+                    continue
+                for one in held if many else [held]:
+                    yield from self.faults(one, inner, f"{type}.{name}")
+        elif self.choices.get(type):
+            if value not in self.choices[type]:
+                yield f"{path}: {value!r} is not among the {type}"
+        elif not _is_simple(value, type):
+            yield f"{path}: {value!r} is not a {type}"
+
+
+def _is_simple(value: Any, type: str) -> bool:
+    match type:
+        case "boolean":
+            return isinstance(value, bool)
+        case "decimal" | "float" | "double":
+            return isinstance(value, int | Decimal) and not isinstance(value, bool)
+        case "int" | "integer" | "long" | "positiveInteger":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "date":
+            return isinstance(value, str) and DATE.fullmatch(value) is not None
+        case "dateTime":
+            return isinstance(value, str) and DATE_TIME.fullmatch(value) is not None
+        case _:
+            return isinstance(value, str)
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    return Schema()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(seed=4, now=NOW) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module", params=["USD", "JPY"])
+def account(sandbox: Sandbox, request: pytest.FixtureRequest) -> QuickBooksAccount:
+    """A company of one currency, or of several, that has lived through every kind of change."""
+    currencies = ("EUR", "USD") if request.param == "JPY" else ()
+    account = sandbox.quickbooks.create_account(
+        f"venue-{request.param}", size=250, currency=request.param, currencies=currencies
+    )
+    account.economy.mutate(200, step=30)
+    return account
+
+
+def get(sandbox: Sandbox, account: QuickBooksAccount, path: str, **query: Any) -> Any:
+    token = sandbox.quickbooks.tokens.grant(account)["access_token"]
+    got = requests.get(
+        f"{sandbox.base_url}/quickbooks/v3/company/{account.id}/{path}", params=query, timeout=10,
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+    )  # fmt: skip
+    return json.loads(got.text, parse_float=Decimal)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_body_is_what_the_schema_says_at_every_depth(
+    schema: Schema, account: QuickBooksAccount, stream: str
+) -> None:
+    found = account.objects(stream)
+    assert found
+    name = BY_STREAM[stream].name
+    wrong = {fault for body in found for fault in schema.faults(body, name, name)}
+    assert wrong == set()
+    assert all(body["domain"] == "QBO" and body["sparse"] is False for body in found)
+
+
+def test_account_types_and_subtypes_are_published(
+    schema: Schema, account: QuickBooksAccount
+) -> None:
+    for found in account.objects("accounts"):
+        assert found["AccountType"] in schema.choices["AccountTypeEnum"]
+        assert found["AccountSubType"] in schema.choices["AccountSubTypeEnum"]
+        assert found["Classification"] in schema.choices["AccountClassificationEnum"]
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.stream)
+def test_every_property_that_can_be_queried_is_published(schema: Schema, entity: Any) -> None:
+    kinds = {
+        Kind.ID: {"id"}, Kind.NUMBER: {"decimal"}, Kind.DATE: {"date"}, Kind.TIME: {"dateTime"},
+        Kind.FLAG: {"boolean"}, Kind.REF: {"ReferenceType"},
+    }  # fmt: skip
+    for property, kind in entity.filters.items():
+        type = entity.name
+        for step in property.split("."):
+            type, many = schema.fields[type][step]
+            assert not many
+        if kind is Kind.TEXT:
+            assert type == "string" or schema.choices.get(type)
+        else:
+            assert type in kinds[kind]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("split", ["Total", "Month"])
+def test_every_report_is_what_the_schema_says(
+    schema: Schema, sandbox: Sandbox, account: QuickBooksAccount, name: str, split: str
+) -> None:
+    body = get(sandbox, account, f"reports/{name}", summarize_column_by=split)
+    assert list(schema.faults(body, "Report", name)) == []
+    columns = len(body["Columns"]["Column"])
+
+    def rows(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield row
+        for inner in row.get("Rows", {}).get("Row", ()):
+            yield from rows(inner)
+
+    for top in body["Rows"]["Row"]:
+        for row in rows(top):
+            assert row["type"] == ("Data" if "ColData" in row else "Section")
+            for cells in (row.get("ColData"), row.get("Summary", {}).get("ColData")):
+                assert cells is None or len(cells) == columns
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("query", {}),
+        ("query", {"query": "SELEKT"}),
+        ("query", {"query": "SELECT * FROM Invoice MAXRESULTS 1001"}),
+        ("query", {"query": "SELECT * FROM Invoice", "page": 2}),
+        ("invoice/999999", {}),
+        ("nothing", {}),
+        ("cdc", {"entities": "TaxCode", "changedSince": "2026-09-01"}),
+        ("cdc", {"entities": "Invoice", "changedSince": "2020-01-01"}),
+        ("reports/ProfitAndLoss", {"start_date": "yesterday"}),
+    ],
+)
+def test_every_refusal_is_a_published_fault(
+    schema: Schema, sandbox: Sandbox, account: QuickBooksAccount, path: str, query: dict[str, Any]
+) -> None:
+    body = get(sandbox, account, path, **query)
+    assert set(body) == {"Fault", "time"}
+    assert list(schema.faults(body["Fault"], "Fault", "Fault")) == []
+    assert DATE_TIME.fullmatch(body["time"])
+
+
+def test_answers_agree_with_the_connector_projects_description(
+    sandbox: Sandbox, account: QuickBooksAccount
+) -> None:
+    text = published("ballerina_quickbooks.online.yaml").read_text().replace("\t", "")
+    described = yaml.safe_load(text)
+    schemas = described["components"]["schemas"]
+    types = {
+        "string": str, "boolean": bool, "number": (int, Decimal), "integer": int, "array": list,
+        "object": dict,
+    }  # fmt: skip
+    checked = 0
+    for path, methods in described["paths"].items():
+        if not path.endswith("-id}") or "get" not in methods:
+            continue
+        name = path.split("/")[-2]
+        stream = next(one.stream for one in ENTITIES if one.path == name)
+        entity = BY_STREAM[stream].name
+        properties = schemas[entity]["properties"]
+        for id in account.ids(stream)[:20]:
+            body = get(sandbox, account, f"{name}/{id}")[entity]
+            for field in body.keys() & properties.keys():
+                expected = properties[field].get("type", "object")
+                assert isinstance(body[field], types[expected]), (entity, field, body[field])
+                checked += 1
+    assert checked > 300
+
+
+def test_tokens_are_refreshed_with_the_published_answer(
+    sandbox: Sandbox, account: QuickBooksAccount
+) -> None:
+    name = "oauth/success_refreshtoken_response.json"
+    example = json.loads(published(name).read_text("utf-8-sig"))
+    tokens = sandbox.quickbooks.tokens
+    got = requests.post(
+        f"{sandbox.base_url}/quickbooks/oauth2/v1/tokens/bearer", timeout=10,
+        auth=(tokens.client_id, tokens.client_secret),
+        data={
+            "grant_type": "refresh_token",
+            "refresh_token": tokens.grant(account)["refresh_token"],
+        },
+    ).json()  # fmt: skip
+    assert got.keys() == example.keys() - {"id_token"}
+    assert {name: type(value) for name, value in got.items()} == {
+        name: type(example[name]) for name in got
+    }
+    assert (got["token_type"], got["expires_in"]) == ("bearer", 3600)
+
+
+def test_the_discovery_document_names_what_is_published(sandbox: Sandbox) -> None:
+    example = json.loads(published("oauth/discovery.json").read_text("utf-8-sig"))
+    url = f"{sandbox.base_url}/quickbooks/.well-known/openid_configuration"
+    assert requests.get(url, timeout=10).json().keys() == example.keys()
