@@ -19,6 +19,7 @@ from provider_sandbox.limits import Limits
 from provider_sandbox.mailchimp import Mailchimp
 from provider_sandbox.messages import Provider, Request, Response
 from provider_sandbox.quickbooks import QuickBooks
+from provider_sandbox.square import Square
 from provider_sandbox.stripe import Stripe
 
 REFUSALS_KEPT = 1000
@@ -38,10 +39,12 @@ class Sandbox:
         self.stripe = Stripe(seed=seed, now=now)
         self.mailchimp = Mailchimp(seed=seed, now=now)
         self.quickbooks = QuickBooks(seed=seed, now=now)
+        self.square = Square(seed=seed, now=now)
         self.providers: dict[str, Provider] = {
             self.stripe.name: self.stripe,
             self.mailchimp.name: self.mailchimp,
             self.quickbooks.name: self.quickbooks,
+            self.square.name: self.square,
         }
         self.faults = Faults()
         self.limits = Limits()

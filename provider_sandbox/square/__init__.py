@@ -1,0 +1,299 @@
+"""The stand-in of Square's API: its accounts, their access tokens, and the control of both."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from threading import Lock
+from typing import Any
+
+from provider_sandbox.ledger import Clock, encode, token
+from provider_sandbox.messages import Request, Response
+from provider_sandbox.square import api, bulk
+from provider_sandbox.square.account import DAY, SquareAccount
+from provider_sandbox.square.economy import HOUR, MONTH, Economy
+from provider_sandbox.square.endpoints import SCOPES, STREAMS
+from provider_sandbox.square.money import COUNTRIES
+
+__all__ = ["Square", "SquareAccount"]
+
+APPLICATION = "sq0idp-SandboxOfVenues1234567"
+MOST_LOCATIONS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token. ``scopes`` are what it may read, all of them by default; it opens nothing
+    any more once ``revoked``, or from the second ``expires_at`` of the account's clock on."""
+
+    account: str
+    scopes: frozenset[str] = frozenset(SCOPES)
+    expires_at: int | None = None
+    revoked: bool = False
+
+
+class Square:
+    """All Square accounts of the sandbox, by merchant id.
+
+    ``now``: the second at which their clocks stand still, None to follow this machine's.
+    """
+
+    name = "square"
+
+    def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        self.seed = seed
+        self.now = now
+        self.accounts: dict[str, SquareAccount] = {}
+        self.tokens: dict[str, Token] = {}
+        self._lock = Lock()
+
+    def create_account(
+        self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
+        country: str = "US", timezone: str | None = None, locations: int = 4,
+        inactive: int | None = None, only: Mapping[str, int] | None = None,
+        seed: int | None = None, now: int | None = None,
+    ) -> SquareAccount:  # fmt: skip
+        """A new account with about ``size`` orders in so many ``months``, and all else that goes
+        with them; the same seed and slug and times give the same account.
+
+        ``country`` decides the currency. Of its ``locations`` so many are ``inactive`` by now (one
+        in four, where nothing is said), with their history. ``only`` gives rows by stream in place
+        of a history (see `bulk`). ``now`` sets its clock. Raises ValueError for a field that cannot
+        be.
+        """
+        if any(account.slug == slug for account in self.accounts.values()):
+            raise ValueError(f"an account {slug!r} exists already: give another slug")
+        if country not in COUNTRIES:
+            raise ValueError(f"country is {country!r}: give one of {', '.join(COUNTRIES)}")
+        if not 1 <= locations <= MOST_LOCATIONS:
+            raise ValueError(f"locations is {locations}: give 1 to {MOST_LOCATIONS}")
+        closed = locations // 4 if inactive is None else inactive
+        if not 0 <= closed < locations:
+            raise ValueError(f"inactive is {closed}: the main one of {locations} stays active")
+        random = Random(f"{self.seed if seed is None else seed}/square/{slug}")
+        clock = Clock(self.now if now is None else now)
+        until = clock.now() if clock.is_set else int(time.time()) // HOUR * HOUR
+        since = until - round(months * MONTH)
+        account = SquareAccount(
+            id="ML" + token(random, 11).upper(), slug=slug,
+            name=name or slug.replace("-", " ").title(), country=country,
+            timezone=timezone or COUNTRIES[country].timezone, random=random, clock=clock,
+            created=since - DAY,
+        )  # fmt: skip
+        account.economy = Economy(account)
+        if only is None:
+            account.economy.open(
+                size=size, locations=locations, closed=closed, since=since, until=until
+            )
+        else:
+            bulk.fill(account, only, locations=locations, since=since, until=until)
+        with self._lock:
+            self.accounts[account.id] = account
+        account.access_token = self.create_token(account.id)
+        return account
+
+    def create_token(
+        self, account: str, *, scopes: Sequence[str] | None = None, expires_in: int | None = None
+    ) -> str:
+        """A new access token to an account (id or slug), good for so many seconds of its clock
+        (None: for ever) and for ``scopes`` (None: all)."""
+        for scope in scopes or ():
+            if scope not in SCOPES:
+                raise ValueError(f"scope {scope!r} is unknown: give some of {', '.join(SCOPES)}")
+        owner = self.account(account)
+        until = None if expires_in is None else owner.clock.now() + expires_in
+        access_token = f"EAAA{token(owner.random, 60)}"
+        allowed = frozenset(SCOPES if scopes is None else scopes)
+        self.tokens[access_token] = Token(owner.id, allowed, until)
+        return access_token
+
+    def revoke_token(self, access_token: str) -> None:
+        """Requests with this token are answered 401 `ACCESS_TOKEN_REVOKED` from now on."""
+        if access_token not in self.tokens:
+            raise LookupError(f"there is no token that begins with {access_token[:6]!r}")
+        self.tokens[access_token] = replace(self.tokens[access_token], revoked=True)
+
+    def account(self, account: str) -> SquareAccount:
+        """The account with this id or slug. Raises LookupError."""
+        return self.accounts[self.resolve(account)]
+
+    # What the server asks
+
+    def resolve(self, account: str) -> str:
+        for id, found in self.accounts.items():
+            if account in (id, found.slug):
+                return id
+        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
+        raise LookupError(f"there is no Square account {account!r}; there are: {known}")
+
+    def account_of(self, request: Request) -> str | None:
+        held = self.tokens.get(api.credential(request) or "")
+        return None if held is None else held.account
+
+    def answer(self, request: Request) -> Response:
+        try:
+            held = self._held(request)
+            operation, id = api.route(request)
+            if operation.name == "RetrieveTokenStatus":
+                return self._token_status(held)
+            if operation.scope and operation.scope not in held.scopes:
+                raise api.Refused(
+                    403,
+                    "INSUFFICIENT_SCOPES",
+                    "The merchant has not given your application sufficient permissions to do "
+                    "that. The merchant must authorize your application for the following "
+                    f"scopes: {operation.scope}",
+                    category="AUTHENTICATION_ERROR",
+                )
+            return api.answer(self.accounts[held.account], request, operation, id)
+        except api.Refused as refused:
+            return refused.response()
+
+    def trouble(self, status: int, request: Request, *, limit: str | None = None) -> Response:
+        code, detail, category = TROUBLE.get(status, TROUBLE[500])
+        return api.Refused(status, code, detail, category=category).response()
+
+    def grow(self, request: Request, count: int) -> None:
+        """A negative ``count`` takes so many of the oldest off the list, where Square can."""
+        account = self.accounts.get(self.account_of(request) or "")
+        try:
+            operation, _ = api.route(request)
+        except api.Refused:
+            return
+        if account is None or not operation.stream:
+            return
+        if count >= 0:
+            account.economy.grow(operation.stream, count)
+        elif operation.stream == "customers":
+            for id in account.ids("customers")[:-count]:
+                account.economy.delete("customers", id)
+
+    def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
+        """Below `/_sandbox/square/`; ACCOUNT is an id or a slug.
+
+        POST   accounts                    fields of `create_account`
+        GET    accounts, accounts/ACCOUNT  what exists: counts, sums, deleted ids
+        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
+        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["refund"]}, or one of
+               {"do": "refund", "arguments": ["PAYMENT", 500]},
+               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
+        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
+               "mutations": 10}
+        POST   accounts/ACCOUNT/keys       {"scopes": [...] or null, "expires_in": seconds or null}
+        DELETE accounts/ACCOUNT/keys       revokes every token of the account
+        DELETE keys/TOKEN                  revokes one
+        """
+        match (method, *path):
+            case ("POST", "accounts"):
+                return _told(self.create_account(**body))
+            case ("GET", "accounts"):
+                return [_told(account) for account in self.accounts.values()]
+            case ("DELETE", "keys", access_token):
+                return self.revoke_token(access_token)
+            case (_, "accounts", reference, *rest):
+                return self._control_account(self.account(reference), method, rest, body)
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.square")
+
+    def _control_account(
+        self, account: SquareAccount, method: str, path: Sequence[str], body: dict[str, Any]
+    ) -> Any:
+        match (method, *path):
+            case ("GET",):
+                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
+            case ("GET", "streams", stream) if stream in (*STREAMS, "events"):
+                told = {**_truth(account, stream), "ids": account.ids(stream)}
+                if str(body.get("objects")).lower() == "true":
+                    told["objects"] = account.objects(stream)
+                return told
+            case ("POST", "mutations") if "do" in body:
+                return account.economy.do(body["do"], *body.get("arguments", ()))
+            case ("POST", "mutations") if "update" in body:
+                return account.economy.update(**body["update"])
+            case ("POST", "mutations") if "delete" in body:
+                return account.economy.delete(**body["delete"])
+            case ("POST", "mutations"):
+                return account.economy.mutate(**body)
+            case ("POST", "clock"):
+                if "at" in body:
+                    account.clock.set(body["at"])
+                if "advance" in body or "mutations" in body:
+                    account.economy.advance(
+                        body.get("advance", 0), mutations=body.get("mutations", 0)
+                    )
+                return {"now": account.clock.now(), "is_set": account.clock.is_set}
+            case ("POST", "keys"):
+                return {"access_token": self.create_token(account.id, **body)}
+            case ("DELETE", "keys"):
+                mine = [one for one, held in self.tokens.items() if held.account == account.id]
+                for access_token in mine:
+                    self.revoke_token(access_token)
+                return {"revoked": len(mine)}
+        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.square")
+
+    def _held(self, request: Request) -> Token:
+        given = api.credential(request)
+        if given is None:
+            raise _unauthorized(
+                "UNAUTHORIZED",
+                "The `Authorization` http header of your request was malformed. The header value "
+                'is expected to be of the format "Bearer TOKEN" (without quotation marks), where '
+                "TOKEN is to be replaced with your access token.",
+            )
+        held = self.tokens.get(given)
+        if held is None:
+            raise _unauthorized("UNAUTHORIZED", "This request could not be authorized.")
+        if held.revoked:
+            raise _unauthorized("ACCESS_TOKEN_REVOKED", "The access token has been revoked.")
+        if held.expires_at is not None:
+            now = self.accounts[held.account].clock.now()
+            if now >= held.expires_at:
+                raise _unauthorized("ACCESS_TOKEN_EXPIRED", "The access token has expired.")
+        return held
+
+    def _token_status(self, held: Token) -> Response:
+        told: dict[str, Any] = {
+            "scopes": sorted(held.scopes), "client_id": APPLICATION, "merchant_id": held.account
+        }  # fmt: skip
+        if held.expires_at is not None:
+            told["expires_at"] = api.seconds_shown(held.expires_at)
+        return Response(200, encode(told))
+
+
+TROUBLE = {
+    401: ("UNAUTHORIZED", "This request could not be authorized.", "AUTHENTICATION_ERROR"),
+    429: (
+        "RATE_LIMITED",
+        "The number of requests you have made exceeds the limit. Please try again later.",
+        "RATE_LIMIT_ERROR",
+    ),
+    500: ("INTERNAL_SERVER_ERROR", "An internal error has occurred.", "API_ERROR"),
+    502: ("BAD_GATEWAY", "The server received an invalid response.", "API_ERROR"),
+    503: ("SERVICE_UNAVAILABLE", "The service is temporarily unavailable.", "API_ERROR"),
+    504: ("GATEWAY_TIMEOUT", "The request timed out.", "API_ERROR"),
+}
+
+
+def _unauthorized(code: str, detail: str) -> api.Refused:
+    return api.Refused(401, code, detail, category="AUTHENTICATION_ERROR")
+
+
+def _told(account: SquareAccount) -> dict[str, Any]:
+    return {
+        "account_id": account.id,
+        "access_token": account.access_token,
+        "slug": account.slug,
+        "name": account.name,
+        "country": account.country,
+        "currency": account.currency,
+        "timezone": account.timezone,
+        "main_location": account.main_location,
+        "now": account.clock.now(),
+    }
+
+
+def _truth(account: SquareAccount, stream: str) -> dict[str, Any]:
+    return {
+        "count": len(account.ids(stream)),
+        "sums": account.sums(stream),
+        "deleted": account.deleted(stream),
+    }
