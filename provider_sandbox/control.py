@@ -1,6 +1,7 @@
 """The control API below `/_sandbox/`: JSON in, JSON out.
 
-    GET    /_sandbox/stats                            requests, 429s, refusals; DELETE forgets
+    GET    /_sandbox/stats                            requests, 429s, refusals, metered reads;
+                                                      DELETE forgets all but the reads
     GET    /_sandbox/faults                           faults in force; DELETE ends them all
     POST   /_sandbox/faults   {"kind": "rate_limited", "path": "/v1/charges", "times": 3}
     POST   /_sandbox/limits   {"account": "SLUG, id or *", "rate": 100, "retry_after": 1}
@@ -92,6 +93,7 @@ def _stats(sandbox: "Sandbox") -> dict[str, Any]:
             for (provider, account), count in sandbox.limited.items()
         ],
         "refused": list(sandbox.refused),
+        "reads": {"quickbooks": dict(sandbox.quickbooks.reads)},
     }
 
 

@@ -151,6 +151,8 @@ class QuickBooks:
                     account.economy.now()
                     for _ in range(count):
                         getattr(account.economy, step)()
+                    for _ in range(-count):
+                        account.economy.remove(entity.stream)
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
         """Below `/_sandbox/quickbooks/`; ACCOUNT is a realm id or a slug.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -239,16 +240,25 @@ def _sorted(table: Table, query: Query, records: list[Record]) -> list[Record]:
             records.sort(key=lambda record: (-record.updated, -record.number))
         return records
     for property, descends in reversed(query.order):
-        kind = query.entity.filters[property]
-        read = _attribute(property)
-        records.sort(key=lambda one: _sortable(read(one), kind), reverse=descends)
+        records.sort(key=_sort_key(property), reverse=descends)
     return records
 
 
-def _sortable(value: Any, kind: Kind) -> Any:
-    if kind is Kind.ID:
-        return (0, int(value), "") if value.isdecimal() else (1, 0, value)
-    return (value is not None, "" if value is None else value)
+def _sort_key(property: str) -> Callable[[Record], Any]:
+    if property == "Id":
+        return attrgetter("number")
+    read = _attribute(property)
+
+    def key(record: Record) -> Any:
+        value = read(record)
+        return (value is not None, "" if value is None else value)
+
+    return key
+
+
+def _number(id: str) -> tuple[int, str]:
+    """Ids in their order: numbers by value, and then the two that are words."""
+    return (int(id), "") if id.isdecimal() else (2**63, id)
 
 
 def _kind(table: Table, entity: Entity, property: str) -> Kind:
@@ -297,8 +307,8 @@ def _test(
     compare = COMPARED[condition.operator]
     if kind is Kind.ID and condition.operator != "=":
         return (
-            lambda record: _sortable(record.id, kind),
-            lambda value: compare(value, _sortable(sought[0], kind)),
+            lambda record: _number(record.id),
+            lambda value: compare(value, _number(sought[0])),
         )
     return read, lambda value: compare(value, sought[0])
 

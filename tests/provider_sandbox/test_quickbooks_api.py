@@ -18,7 +18,7 @@ from intuitlib.exceptions import AuthClientError
 from quickbooks.cdc import change_data_capture
 from quickbooks.exceptions import ObjectNotFoundException, ValidationException
 
-from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox import Limit, Sandbox, running_sandbox
 from provider_sandbox.faults import make_fault
 from provider_sandbox.quickbooks import LIMIT, QuickBooksAccount
 from provider_sandbox.quickbooks.endpoints import BY_STREAM, ENTITIES, STREAMS
@@ -539,8 +539,6 @@ def test_throttling_has_the_documented_body_and_no_retry_after(
 
 
 def test_a_minute_has_its_own_limit(sandbox: Sandbox, account: QuickBooksAccount, get: Get) -> None:
-    from provider_sandbox import Limit
-
     sandbox.limits.set(account.id, Limit(per_minute=5))
     assert [get("companyinfo/1").status_code for _ in range(7)] == [200] * 5 + [429] * 2
 
@@ -557,6 +555,8 @@ def test_reads_are_counted_by_month_over_all_companies(
         getter(sandbox, other, session)("reports/BalanceSheet")
     refresh(sandbox, account.credentials["refresh_token"])
     assert dict(sandbox.quickbooks.reads) == {"2026-09": 4}
+    stats = requests.get(f"{sandbox.base_url}/_sandbox/stats", timeout=5).json()
+    assert stats["reads"] == {"quickbooks": {"2026-09": 4}}
 
 
 def strike(sandbox: Sandbox, kind: str, **settings: Any) -> None:
@@ -595,6 +595,8 @@ def test_faults_of_lists_strike_queries(
     strike(sandbox, "shift", count=2)
     assert ids(get, query)[: len(every)] == every
     assert len(account.ids("sales_receipts")) == len(every) + 2
+    strike(sandbox, "shift", count=-3)
+    assert len(ids(get, query)) == len(every) - 1
 
 
 def test_a_page_of_a_thousand_among_many_rows_is_fast(sandbox: Sandbox) -> None:
