@@ -381,7 +381,7 @@ class SquareAccount:
             "type": facts.event_object or facts.event, "id": row_id(stream, found),
             "object": {facts.event_object: msgspec.Raw(encode(found))},
         }  # fmt: skip
-        if verb == "deleted":
+        if verb == "deleted" and stream != "loyalty_accounts":
             data["deleted"] = True
         match stream:
             case "locations":
