@@ -2,7 +2,7 @@
 
 import uuid
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import merge
@@ -116,15 +116,19 @@ class Table:
     def sorted(self, order: str, location: str | None = None) -> list[Row]:
         """The rows in one order, oldest first; in the order "closed" only those that are."""
         rows = self._sorted.get((order, location))
-        if rows is None:
+        if rows is not None:
+            return rows
+        if location is None:
             chosen = (
-                row
-                for row in self._by_id.values()
-                if location in (None, row.location)
-                and (order != "closed" or row.closed is not None)
+                row for row in self._by_id.values() if order != "closed" or row.closed is not None
             )
-            rows = self._sorted[order, location] = sorted(chosen, key=ORDERS[order])
-        return rows
+            rows = self._sorted[order, None] = sorted(chosen, key=ORDERS[order])
+            return rows
+        groups: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in self.sorted(order):
+            groups[row.location].append(row)
+        self._sorted |= {(order, held): rows for held, rows in groups.items()}
+        return self._sorted.setdefault((order, location), [])
 
     def read(
         self, order: str, *, descending: bool = False, locations: Sequence[str] | None = None,

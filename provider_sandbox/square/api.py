@@ -159,8 +159,8 @@ def _spoken(held: Field, text: str) -> Any:
             return text.lower() == "true"
         case Kind.LIST:
             found = [one.strip() for one in text.split(",") if one.strip()]
-            upper = held.items is not None and held.items.kind is Kind.CHOICE
-            return [one.upper() if upper and one != "actions" else one for one in found]
+            known = held.items.choices if held.items else ()
+            return [one.upper() if one.upper() in known else one for one in found]
     return text
 
 

@@ -5,7 +5,7 @@ from zlib import crc32
 
 from provider_sandbox.ledger import Json, Recipe, encode
 from provider_sandbox.square import shapes
-from provider_sandbox.square.account import SquareAccount, iso
+from provider_sandbox.square.account import EVENTS_KEPT, SquareAccount, iso
 from provider_sandbox.square.money import money
 
 ID, CREATED, AMOUNT, LOCATION = "\0id", 7_777_777_777_000, 8_888_888_888, "\0location"
@@ -24,6 +24,7 @@ def fill(
         if stream not in SAMPLES:
             known = ", ".join(SAMPLES)
             raise ValueError(f"only {known} can be filled without a history, not {stream!r}")
+    account.events_since = until - EVENTS_KEPT
     economy = account.economy
     economy.at = economy.horizon = since
     economy.stock_up(locations)
@@ -42,6 +43,7 @@ def fill(
                 closed=created if stream == "orders" else None,
                 location=places[place] if located else "", name="" if located else "zoë \"z\"løw",
             )  # fmt: skip
+    economy.play(until)
 
 
 def _recipe(sample: Json, location: str) -> Recipe:

@@ -79,7 +79,7 @@ def sandbox() -> Iterator[Sandbox]:
 def account(request: pytest.FixtureRequest, sandbox: Sandbox) -> SquareAccount:
     """An account after its history, random changes and three more weeks."""
     found = sandbox.square.create_account(
-        f"venue-{request.param.lower()}", size=400, country=request.param, locations=5
+        f"venue-{request.param.lower()}", size=250, country=request.param, locations=5
     )
     found.economy.mutate(150, step=60)
     found.economy.advance(21 * 86_400, mutations=80)

@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "settle": (14, ("assess", "settle_authorization", "settle_refund", "answer_dispute",
                     "close_dispute", "settle_payout", "publish_invoice", "pay_invoice")),
     "dispute": (2, ("dispute",)),
-    "payout": (2, ("pay_out",)),
+    "payout": (2, ("pay_out", "cash_up")),
     "customer": (12, ("add_customer", "edit_customer", "edit_customer", "enroll")),
     "edit": (8, ("edit_order", "edit_team_member", "edit_location", "edit_program")),
     "catalog": (6, ("edit_price", "edit_item", "add_item")),
@@ -50,7 +50,7 @@ DELETED_BY = {
 }  # fmt: skip
 ADDED_BY = {
     "customers": "add_customer", "catalog": "add_item", "refunds": "refund", "disputes": "dispute",
-    "payouts": "pay_out", "payout_entries": "pay_out", "invoices": "add_invoice",
+    "payouts": "cash_up", "payout_entries": "cash_up", "invoices": "add_invoice",
     "subscriptions": "subscribe", "loyalty_accounts": "enroll", "loyalty_events": "adjust_points",
     "gift_cards": "sell_gift_card", "team_members": "add_team_member",
     "inventory_counts": "recount",

@@ -53,6 +53,13 @@ class Sales(Balance):
         order["created_at"] = order["updated_at"] = iso(taken)
         return self._pay(order, at, "offline", 0, taken=taken)
 
+    def cash_up(self) -> Ref | None:
+        """Something is sold, and paid out at once with what else is owed there."""
+        order = self.account.existing("orders", self.sell_online().id)
+        for tender in order.get("tenders", ()):
+            self.assess(tender["payment_id"])
+        return self.pay_out(order["location_id"])
+
     def sell_gift_card(self) -> Ref:
         """A gift card is bought by card."""
         value = self.price(25, 100)
@@ -493,8 +500,8 @@ class Sales(Balance):
         )
         if payment is None:
             return None
-        if amount > _left(payment):
-            raise ValueError(f"only {_left(payment)} is left of {payment['id']}, not {amount}")
+        if not 0 <= amount <= _left(payment):
+            raise ValueError(f"0 to {_left(payment)} is left of {payment['id']}, not {amount}")
         at, account = self.stamp(), self.account
         returned = self._returned(payment, amount)
         back = returned["return_amounts"]["total_money"]["amount"]
@@ -522,17 +529,19 @@ class Sales(Balance):
         return Ref("refunds", refund["id"])
 
     def _returned(self, payment: Json, amount: int) -> Json:
-        """What comes back: lines of the sale where they fit, all of it, or a custom amount."""
-        order = self.account.existing("orders", payment["order_id"])
+        """What comes back: a line of the sale or all of it, where one payment paid for all and
+        nothing has come back yet; else a custom amount."""
+        order = self.account.find("orders", payment["order_id"]) or {}
         left, currency = _left(payment), self.account.currency
-        base = {"uid": self.account.id_for(22), "source_order_id": order["id"]}
-        lines = [one for one in order.get("line_items", ()) if one["total_money"]["amount"] > 0]
-        whole = left == order["total_money"]["amount"] and "rounding_adjustment" not in order
-        if not amount and whole and self.chance(0.4):
-            return self._return_of(base, order, order["line_items"], everything=True)
-        fitting = [one for one in lines if one["total_money"]["amount"] <= left]
-        if not amount and fitting and "refund_ids" not in payment:
-            return self._return_of(base, order, [self.random.choice(fitting)], everything=False)
+        base = {"uid": self.account.id_for(22), "source_order_id": payment["order_id"]}
+        at_once = bool(order) and payment["total_money"] == order["total_money"]
+        if not amount and at_once and "refund_ids" not in payment:
+            lines = order["line_items"]
+            if "rounding_adjustment" not in order and self.chance(0.4):
+                return self._return_of(base, order, lines, everything=True)
+            fitting = [one for one in lines if 0 < one["total_money"]["amount"] <= left]
+            if fitting:
+                return self._return_of(base, order, [self.random.choice(fitting)], everything=False)
         amount = amount or max(left // 2, 1)
         line = {
             "uid": self.account.id_for(22), "name": "Custom amount", "quantity": "1",
@@ -606,7 +615,7 @@ class Sales(Balance):
         currency, back = self.account.currency, returned["return_amounts"]
         zero = shapes.amounts(currency, total=0)
         negative = {name: money(-one["amount"], currency) for name, one in back.items()}
-        sale = self.account.existing("orders", returned["source_order_id"])
+        sale = self.account.find("orders", returned["source_order_id"]) or {}
         return shapes.filled(
             {
                 "id": id,
