@@ -25,6 +25,8 @@ def books(request: pytest.FixtureRequest) -> SquareAccount:
     account = Square(seed=3, now=NOW).create_account(
         f"venue-{request.param}", size=400, country=request.param, locations=5
     )
+    for _ in range(12):
+        account.economy.do("authorize")
     account.economy.mutate(200, step=60)
     account.economy.advance(28 * DAY, mutations=100)
     return account

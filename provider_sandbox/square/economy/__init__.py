@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
 }  # fmt: skip
 """Kinds of mutation: how often they are drawn, and the steps they may be."""
 STEPS = frozenset(step for _, steps in KINDS.values() for step in steps) | {
-    "add_team_member", "close_location", "end_subscription"
+    "add_team_member", "authorize", "close_location", "end_subscription"
 }  # fmt: skip
 """What `do` plays: see the method of that name for its arguments."""
 DELETED_BY = {

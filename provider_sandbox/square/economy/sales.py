@@ -40,6 +40,11 @@ class Sales(Balance):
         )[0]
         return self._pay(order, at, how, tip)
 
+    def authorize(self) -> Ref:
+        """One sale whose card is authorized only, to be captured or canceled later."""
+        order, at = self._basket(source="Point of Sale")
+        return self._pay(order, at, "authorized", 0)
+
     def sell_online(self) -> Ref:
         """One sale in the web shop, for pick-up, with the platform's fee on it."""
         order, at = self._basket(source="Web shop", online=True)
