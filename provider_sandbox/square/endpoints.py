@@ -488,7 +488,6 @@ OPERATIONS: tuple[Operation, ...] = (
               {"api_version": TEXT}),
 )  # fmt: skip
 
-BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
 SCOPES: tuple[str, ...] = tuple(
     dict.fromkeys(operation.scope for operation in OPERATIONS if operation.scope)
 )

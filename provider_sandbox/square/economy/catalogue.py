@@ -4,7 +4,6 @@ from provider_sandbox.ledger import Json
 from provider_sandbox.square import shapes
 from provider_sandbox.square.account import Ref
 from provider_sandbox.square.economy.ground import Ground
-from provider_sandbox.square.money import shares
 
 PLACES = (
     "Main Hall", "Foyer Bar", "Zoë's Terrasse", "Club “Süd”", "Studio 2", "Box Office", "Merch",
@@ -289,9 +288,6 @@ class Catalogue(Ground):
             self._take(variation, location, wasted)
             return self._count(variation, location, "WASTE", int(before["quantity"]) + wasted)
         return self._count(variation, location, "IN_STOCK", self.random.randrange(0, 200))
-
-    def split(self, amount: int, parts: int) -> list[int]:
-        return shares(amount, [1] * parts)
 
     def close_old_locations(self, count: int) -> None:
         """Deactivate some of the locations, the latest first."""
