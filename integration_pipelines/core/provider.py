@@ -133,20 +133,32 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an account is the connection's: these locations (None: all of them), and, if it is
+    the account's primary connection, what belongs to no location."""
+
+    location_ids: frozenset[str] | None = None
+    is_primary: bool = True
+
+
+WHOLE_ACCOUNT = Scope()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One provider: everything the rest of the system needs to know of it.
 
     ``credentials`` is the model of what opens an account (the JSON that `integrations connect`
-    reads). ``open_client(settings, credentials, make_transport)`` gives the client of one account;
-    ``make_transport`` is bound to the venue and account and takes the provider's part: base_url,
-    headers, limits, classify.
+    reads). ``open_client(settings, credentials, make_transport, scope)`` gives the client of one
+    connection; ``make_transport`` is bound to the venue and account and takes the provider's part:
+    base_url, headers, limits, classify.
     """
 
     name: str
     title: str
     streams: tuple[Stream, ...]
     credentials: type[BaseModel]
-    open_client: Callable[[Any, BaseModel, Callable[..., Any]], Client]
+    open_client: Callable[[Any, BaseModel, Callable[..., Any], Scope], Client]
 
     @property
     def stream_names(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from integration_pipelines.core.credentials import Connection, Vault, load_credentials
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.provider import Client, Limits, Provider
+from integration_pipelines.core.provider import WHOLE_ACCOUNT, Client, Limits, Provider, Scope
 from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Bounds, RetryPolicy, Transport, open_transport
@@ -41,6 +41,10 @@ def open_client(
         connection.venue_id,
         connection.account_id,
         {"limits": limits, "retry": retry, "bounds": bounds},
+        Scope(
+            None if connection.location_ids is None else frozenset(connection.location_ids),
+            connection.is_primary,
+        ),
     )
 
 
@@ -57,7 +61,9 @@ def unconnected_client(
     for _, value in credentials:
         if isinstance(value, SecretStr):
             register_secret(value.get_secret_value())
-    return _client(settings, engine, provider, credentials, venue_id, None, {"retry": retry})
+    return _client(
+        settings, engine, provider, credentials, venue_id, None, {"retry": retry}, WHOLE_ACCOUNT
+    )
 
 
 def _client(
@@ -68,6 +74,7 @@ def _client(
     venue_id: str,
     account_id: str | None,
     ours: Mapping[str, Any],
+    scope: Scope,
 ) -> Client:
     def make_transport(**theirs: Any) -> Transport:
         return open_transport(
@@ -78,4 +85,4 @@ def _client(
             **(theirs | {name: value for name, value in ours.items() if value is not None}),
         )
 
-    return provider.open_client(settings, credentials, make_transport)
+    return provider.open_client(settings, credentials, make_transport, scope)

@@ -10,6 +10,7 @@ from integration_pipelines.core.provider import (
     Limits,
     Page,
     Provider,
+    Scope,
     StreamFailed,
     StreamPlan,
 )
@@ -95,9 +96,12 @@ SANDBOX = Limits(rate=25, concurrency=8)
 
 
 def open_client(
-    settings: Settings, credentials: BaseModel, make_transport: Callable[..., Transport]
+    settings: Settings,
+    credentials: BaseModel,
+    make_transport: Callable[..., Transport],
+    scope: Scope,
 ) -> StripeClient:
-    """The client of one account; see core.provider.Provider."""
+    """The client of one account, always whole; see core.provider.Provider."""
     assert isinstance(credentials, StripeCredentials)
     limits = LIVE if credentials.livemode else SANDBOX
     transport = make_transport(
