@@ -126,10 +126,12 @@ class Client(Protocol):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The pace a provider documents, per account. ``rate``: requests a second; ``concurrency``:
-    requests under way at once."""
+    requests under way at once; ``search``: nothing is documented, ``rate`` is where the search for
+    the limit begins."""
 
     rate: float
     concurrency: int
+    search: bool = False
 
 
 @dataclass(frozen=True, slots=True)

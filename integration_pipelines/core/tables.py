@@ -471,9 +471,13 @@ rate_limits = Table(
     _time("next_at", nullable=False),
     _time("blocked_until"),
     Column("throttled", BigInteger, nullable=False, server_default=text("0")),
+    Column("ceiling", Numeric),
+    _time("steady_since"),
     PrimaryKeyConstraint("provider", "account_id"),
 )
-"""The pace of each provider account, shared by all processes; ``next_at``: the next free slot."""
+"""The pace of each provider account, shared by all processes; ``next_at``: the next free slot.
+Of a limit that is searched for, ``ceiling`` is the lowest pace that was refused, ``steady_since``
+the time from which on the present pace has been used in full."""
 
 dbt_build_venues = Table(
     "dbt_build_venues",

@@ -453,7 +453,13 @@ def open_transport(
         clock = Clock.read(connection)
     limiter, breaker = None, None
     if account_id is not None:
-        limiter = RateLimiter(engine, provider=provider, account_id=account_id, rate=limits.rate)
+        limiter = RateLimiter(
+            engine,
+            provider=provider,
+            account_id=account_id,
+            rate=limits.rate,
+            search=limits.search,
+        )
         breaker = Breaker(engine, venue_id=venue_id, provider=provider)
     return Transport(
         base_url,

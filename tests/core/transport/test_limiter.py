@@ -105,22 +105,6 @@ def test_one_statement_serves_many_requests(pipeline_engine, account):
     assert len(statements) <= 60 / 10 + 7
 
 
-def test_waiting_is_little_work(pipeline_engine, account):
-    """Amortised over requests that are not held back: no more than 30 microseconds each."""
-    limiter = RateLimiter(pipeline_engine, **account, rate=1_000_000)
-    for _ in range(2000):
-        limiter.reserve(10)
-    best = min(_timed(limiter, 20_000) for _ in range(3))
-    assert best / 20_000 < 30e-6
-
-
-def _timed(limiter, requests):
-    begun = time.perf_counter()
-    for _ in range(requests):
-        limiter.reserve(10)
-    return time.perf_counter() - begun
-
-
 def test_slots_not_needed_are_not_taken_from_others(pipeline_engine, account, row):
     """A slow reader of one request at a time takes one slot a request, not a lease of ten."""
     limiter = RateLimiter(pipeline_engine, **account, rate=100)
@@ -216,3 +200,69 @@ def test_429_from_the_provider_holds_the_whole_connection_back(
     assert times[5] - times[2] < 0.5
     assert len(waits) == 1
     assert 95 < row().rate < 115
+
+
+class TestSearch:
+    """A limit that nobody documents is found by its 429s."""
+
+    @pytest.fixture
+    def limiter(self, pipeline_engine, account):
+        def new():
+            return RateLimiter(pipeline_engine, **account, rate=10, search=True)
+
+        new().reserve(10)
+        return new
+
+    @pytest.fixture
+    def pass_time(self, pipeline_engine):
+        """``pass_time(seconds, idle=...)``: as if the pace had been used in full, or not at all."""
+
+        def move(seconds, *, idle=False):
+            with pipeline_engine.begin() as connection:
+                connection.execute(
+                    text(
+                        "UPDATE control.rate_limits SET"
+                        " steady_since = steady_since - make_interval(secs => :seconds),"
+                        " blocked_until = blocked_until - make_interval(secs => :seconds),"
+                        " next_at = clock_timestamp() - make_interval(secs => :idle)"
+                    ),
+                    {"seconds": seconds, "idle": seconds if idle else 0},
+                )
+
+        return move
+
+    @pytest.mark.parametrize("limit", [3, 14, 50, 220])
+    def test_it_is_found_within_a_twentieth_by_few_429s(self, limiter, pass_time, row, limit):
+        storms = []
+        for step in range(60):
+            limiter().reserve(10)
+            while row().rate > limit:
+                limiter().throttled(retry_after=0, began=row().now + timedelta(seconds=1))
+                storms.append(step)
+            pass_time(6)
+        assert 0.95 * limit <= row().rate <= limit
+        assert len(storms) <= 14
+        assert storms[-1] < 30
+
+    def test_a_pace_that_is_not_used_does_not_grow(self, limiter, pass_time, row):
+        for _ in range(5):
+            pass_time(60, idle=True)
+            limiter().reserve(10)
+        assert row().rate == 10
+
+    def test_a_storm_is_one_ceiling(self, limiter, row):
+        began = row().now
+        for _ in range(8):
+            limiter().throttled(retry_after=1, began=began)
+        assert (row().rate, row().ceiling, row().throttled) == (5, 10, 8)
+
+    def test_a_ceiling_is_forgotten_after_hours(self, limiter, pass_time, row):
+        limiter().throttled(retry_after=0, began=row().now)
+        for _ in range(5):
+            pass_time(6)
+            limiter().reserve(10)
+        held = row().rate
+        assert held < 10
+        pass_time(7 * 3600)
+        limiter().reserve(10)
+        assert row().rate == held * 3 / 2
