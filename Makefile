@@ -25,8 +25,9 @@ demo: $(STAMP)
 dev: $(STAMP)
 	@exec $(PYTHON) -m development.dev
 
+# A file's tests share a process, and with it servers and databases.
 test: $(STAMP)
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	$(PYTHON) -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 bench: $(STAMP)
 	$(PYTHON) -m benchmarks $(BENCH_ARGS)
