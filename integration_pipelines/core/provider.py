@@ -127,11 +127,12 @@ class Client(Protocol):
 class Limits:
     """The pace a provider documents, per account. ``rate``: requests a second; ``concurrency``:
     requests under way at once; ``search``: nothing is documented, ``rate`` is where the search for
-    the limit begins."""
+    the limit begins; ``shared``: the provider counts requests under way over all processes."""
 
     rate: float
     concurrency: int
     search: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from integration_pipelines.core.transport.http import (
 )
 from integration_pipelines.core.transport.limiter import RateLimiter
 from integration_pipelines.core.transport.response import Response, default_error
+from integration_pipelines.core.transport.slots import Slots
 
 __all__ = [
     "Bounds",
@@ -20,6 +21,7 @@ __all__ = [
     "RateLimiter",
     "Response",
     "RetryPolicy",
+    "Slots",
     "Transport",
     "default_error",
     "open_transport",

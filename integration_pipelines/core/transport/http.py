@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC
 from http.cookiejar import DefaultCookiePolicy
@@ -42,6 +43,7 @@ from integration_pipelines.core.transport.clock import Clock
 from integration_pipelines.core.transport.costs import Cost, CostCounter
 from integration_pipelines.core.transport.limiter import RateLimiter
 from integration_pipelines.core.transport.response import Response, default_error
+from integration_pipelines.core.transport.slots import Slots
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +105,7 @@ class Transport:
         concurrency: int = 4,
         classify: Classify | None = None,
         limiter: RateLimiter | None = None,
+        slots: Slots | None = None,
         breaker: Breaker | None = None,
         retry: RetryPolicy | None = None,
         bounds: Bounds | None = None,
@@ -122,7 +125,9 @@ class Transport:
         self._bounds = bounds or Bounds()
         self._on_wait = on_wait
         self._costs = CostCounter(venue_id=venue_id, provider=provider)
-        self._under_way = threading.BoundedSemaphore(concurrency)
+        self._under_way: AbstractContextManager[Any] = slots or threading.BoundedSemaphore(
+            concurrency
+        )
         self._closed = threading.Event()
         self._session, self._send_options = _session(self.base_url, concurrency, headers or {})
         self._retrying = Retrying(
@@ -451,7 +456,7 @@ def open_transport(
     """
     with engine.connect() as connection:
         clock = Clock.read(connection)
-    limiter, breaker = None, None
+    limiter, slots, breaker = None, None, None
     if account_id is not None:
         limiter = RateLimiter(
             engine,
@@ -460,6 +465,8 @@ def open_transport(
             rate=limits.rate,
             search=limits.search,
         )
+        if limits.shared:
+            slots = Slots(engine, provider=provider, account_id=account_id, size=limits.concurrency)
         breaker = Breaker(engine, venue_id=venue_id, provider=provider)
     return Transport(
         base_url,
@@ -470,6 +477,7 @@ def open_transport(
         concurrency=limits.concurrency,
         classify=classify,
         limiter=limiter,
+        slots=slots,
         breaker=breaker,
         retry=retry,
         bounds=bounds,
