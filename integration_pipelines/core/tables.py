@@ -384,6 +384,7 @@ sync_logs = Table(
     _time("started_at", now=True),
     _time("finished_at"),
     _time("cursor_at"),
+    Column("repaired", BigInteger),
     Column("error_kind", Text),
     Column("error", Text),
     PrimaryKeyConstraint("venue_id", "sync_id", "stream"),

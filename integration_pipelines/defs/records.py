@@ -87,6 +87,8 @@ def materialization(
         "api_calls": result.api_calls,
         "seconds": round(result.seconds, 3),
     }
+    if result.repaired is not None:
+        metadata["repaired"] = result.repaired
     if result.cursor_at is not None:
         metadata["complete_up_to"] = dg.MetadataValue.timestamp(result.cursor_at)
         metadata["lag_seconds"] = round((datetime.now(UTC) - result.cursor_at).total_seconds(), 1)

@@ -30,6 +30,11 @@ class Landed:
     unchanged: int = 0
     deleted: int = 0
 
+    @property
+    def changes(self) -> int:
+        """Rows that are other than before."""
+        return self.inserted + self.updated + self.deleted
+
     def add(self, other: "Landed") -> None:
         """Count ``other`` in."""
         self.fetched += other.fetched

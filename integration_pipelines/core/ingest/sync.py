@@ -78,7 +78,9 @@ VANISHED_SHARE = 0.05
 @dataclass(frozen=True, slots=True)
 class StreamResult:
     """What a sync did to one stream. Counts are rows, ``seconds`` wall clock until the stream's
-    end; ``cursor_at`` the instant up to which the stream is complete."""
+    end; ``cursor_at`` the instant up to which the stream is complete. ``repaired``: of a full pass
+    right after an incremental one, the rows that the latter had missed (a few may have changed in
+    between); None where nothing was compared."""
 
     venue_id: str
     provider: str
@@ -93,6 +95,7 @@ class StreamResult:
     api_calls: int = 0
     seconds: float = 0.0
     cursor_at: datetime | None = None
+    repaired: int | None = None
     error_kind: str | None = None
     error: str | None = None
 
@@ -116,10 +119,11 @@ def sync(
 ) -> list[StreamResult]:
     """Bring ``streams`` (all, by default) of one connection up to date; a result a stream.
 
-    ``full`` reads everything again and marks what vanished; ``allow_deletes`` lets such a pass
-    delete more than 5% of a stream. What the provider or the venue does wrong is an outcome, not
-    an exception. Another sync of the connection is waited for ``lock_wait`` seconds, then all
-    streams are "skipped". A lost database session is taken up again from the last checkpoint;
+    ``full`` brings streams up to date, then reads everything again, counts what that repairs and
+    marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of a stream. What
+    the provider or the venue does wrong is an outcome, not an exception. Another sync of the
+    connection is waited for ``lock_wait`` seconds, then all streams are "skipped". A lost database
+    session is taken up again from the last checkpoint;
     raises only if the database stays away, or on a bug of ours.
     """
     unknown = sorted(set(streams or ()) - set(provider.stream_names))
@@ -171,6 +175,14 @@ class _Progress:
     error: IntegrationError | None = None
     cursor_at: datetime | None = None
     seconds: float = 0.0
+    changes_before_pass: int | None = None
+
+    @property
+    def repaired(self) -> int | None:
+        """Rows that a pass changed although the stream had just been brought up to date."""
+        if self.outcome != "succeeded" or self.changes_before_pass is None:
+            return None
+        return self.landed.changes - self.changes_before_pass
 
 
 class _Sync:
@@ -210,8 +222,10 @@ class _Sync:
                         "another sync of this account is under way: wait for it, then ask again"
                     )
                 return
-            plans = self._plan(session)
-            self._read(session, plans)
+            self._plan(session)
+            if self.full:
+                self._catch_up(session)
+            self._read(session, self._plans(full=self.full))
             self._finish(session)
 
     def results(self) -> list[StreamResult]:
@@ -230,6 +244,7 @@ class _Sync:
                 api_calls=progress.api_calls,
                 seconds=progress.seconds,
                 cursor_at=progress.cursor_at,
+                repaired=progress.repaired,
                 error_kind=progress.error.kind if progress.error else None,
                 error=str(progress.error) if progress.error else None,
             )
@@ -238,16 +253,18 @@ class _Sync:
 
     # The steps of one session.
 
-    def _plan(self, session: Session) -> list[StreamPlan]:
-        """Read the cursors, open the log, and say what to read."""
-        pending = [name for name, progress in self.streams.items() if progress.outcome is None]
+    def _pending(self) -> list[str]:
+        return [name for name, progress in self.streams.items() if progress.outcome is None]
+
+    def _plan(self, session: Session) -> None:
+        """Read the cursors and open the log."""
         with self._transaction(session):
             rows = session.execute(select(sync_cursors).where(*self._mine(sync_cursors))).mappings()
             held = {
                 row["stream"]: _Cursor(row["state"], row["pass_id"], row["pass_started_at"])
                 for row in rows
             }
-            for name in pending:
+            for name in self._pending():
                 progress = self.streams[name]
                 cursor = held.get(name) or _Cursor(empty=self._is_empty(session, name))
                 progress.cursor = cursor
@@ -258,7 +275,29 @@ class _Sync:
             if not self.logged:
                 self._open_log(session)
         self.logged = True
-        return [StreamPlan(name, self.streams[name].cursor.state, self.full) for name in pending]
+
+    def _plans(self, *, full: bool) -> list[StreamPlan]:
+        """What to read of every stream that has not ended."""
+        return [StreamPlan(name, self.streams[name].cursor.state, full) for name in self._pending()]
+
+    def _catch_up(self, session: Session) -> None:
+        """Bring the streams up to date that a new pass is about to read, so that what it changes
+        is what incremental syncs miss. A stream that fails here is left to its pass."""
+        ready = {
+            name
+            for name in self._pending()
+            if self.streams[name].mode == "full" and self.streams[name].cursor.pass_id is None
+        }
+        if not ready:
+            return
+        self._read(session, [plan for plan in self._plans(full=False) if plan.stream in ready])
+        for name in ready:
+            progress = self.streams[name]
+            if isinstance(progress.error, AccessRevoked | BreakerOpen):
+                continue
+            if progress.outcome == "succeeded":
+                progress.changes_before_pass = progress.landed.changes
+            progress.outcome = progress.error = progress.cursor_at = None
 
     def _read(self, session: Session, plans: Sequence[StreamPlan]) -> None:
         """Land what the client reads, a checkpoint at a time."""
@@ -403,6 +442,7 @@ class _Sync:
                         "mode": progress.mode,
                         "api_calls": progress.api_calls,
                         "cursor_at": progress.cursor_at,
+                        "repaired": progress.repaired,
                         "error_kind": progress.error.kind if progress.error else None,
                         "error": str(progress.error) if progress.error else None,
                     }

@@ -246,3 +246,28 @@ def test_a_run_id_and_the_mode_are_on_every_row_of_the_log(
         ("incremental", "succeeded", 2),
         ("load", "succeeded", 2),
     ]
+
+
+def test_a_full_pass_reports_what_incremental_syncs_had_missed(
+    hall: ConnectedVenue, account: StripeAccount
+) -> None:
+    assert {result.repaired for result in hall.sync().values()} == {None}
+    account.economy.advance(3_600, mutations=25)
+    nothing_missed = hall.sync(full=True)
+    assert {name: r.repaired for name, r in nothing_missed.items() if r.repaired} == {}
+    assert sum(result.inserted + result.updated for result in nothing_missed.values()) > 0
+
+    (lost, *_), (spoiled, *_) = account.ids("customers"), account.ids("charges")
+    hall.rows(f"DELETE FROM raw_stripe.customers WHERE id = '{lost}' RETURNING 1")
+    hall.rows(
+        f"UPDATE raw_stripe.charges SET payload = '{{}}', content_hash = '' WHERE id = '{spoiled}'"
+        " RETURNING 1"
+    )
+    assert {result.repaired for result in hall.sync().values()} == {None}
+    repaired = {name: result.repaired for name, result in hall.sync(full=True).items()}
+    assert {name: count for name, count in repaired.items() if count} == {
+        "customers": 1,
+        "charges": 1,
+    }
+    assert None not in repaired.values()
+    assert hall.rows("SELECT sum(repaired) FROM control.sync_logs") == [(2,)]

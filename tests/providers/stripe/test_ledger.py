@@ -17,9 +17,8 @@ def test_a_first_load_lands_everything(sandbox: Sandbox, connect_stripe: Connect
     assert differences(venue, account) == []
     again = venue.sync(full=True)
     assert not any(result.changed for result in again.values())
-    assert sum(result.unchanged for result in again.values()) == sum(
-        result.inserted for result in results.values()
-    )
+    for name, result in again.items():
+        assert result.unchanged >= results[name].inserted
 
 
 @pytest.mark.parametrize("seed", range(4))
