@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -68,8 +69,19 @@ def copy_and_merge(*, base: str, key: str, stream: str, dsn: str, table: str) ->
     return work
 
 
-def sync_venue(*, venue_id: str, full: bool = False, streams: list[str] | None = None) -> Work:
-    """A sync of the venue's Stripe account, as the assets run it."""
+def sync_venue(
+    *,
+    venue_id: str,
+    full: bool = False,
+    streams: list[str] | None = None,
+    paced: bool = False,
+    page_size: int | None = None,
+) -> Work:
+    """A sync of the venue's account, as the assets run it.
+
+    ``paced``: at the provider's documented limits, otherwise as fast as it goes. ``page_size``:
+    rows a page, in place of the most that the provider gives.
+    """
     from integration_pipelines.core.credentials import Vault, open_connections
     from integration_pipelines.core.database import create_engine
     from integration_pipelines.core.ingest import open_client, sync
@@ -85,7 +97,11 @@ def sync_venue(*, venue_id: str, full: bool = False, streams: list[str] | None =
     with engine.begin() as session:
         (connection,) = open_connections(session, venue_ids=[venue_id])
     provider = PROVIDERS[connection.provider]
-    client = open_client(settings, engine, vault, provider, connection, limits=unhurried)
+    limits = None if paced else unhurried
+    client = open_client(settings, engine, vault, provider, connection, limits=limits)
+    if page_size is not None:
+        reader: Any = import_module(f"integration_pipelines.providers.{provider.name}.client")
+        reader.PAGE_SIZE = page_size
 
     def work() -> dict[str, Any]:
         results = sync(

@@ -42,6 +42,17 @@ class Stage:
         """Let every answer of the stand-in take so long."""
         self._control("latency", seconds=seconds)
 
+    def limit(self, account_id: str, **limit: float) -> None:
+        """Let the stand-in refuse what is beyond an account's ``rate`` or ``concurrency``."""
+        self._control("limits", account=account_id, **limit)
+
+    def limited(self, account_id: str) -> int:
+        """How many requests of an account were answered 429."""
+        told = requests.get(f"{self.base_url}/_sandbox/stats", timeout=600).json()
+        return sum(
+            refusal["count"] for refusal in told["limited"] if refusal["account"] == account_id
+        )
+
     def change(self, account_id: str, stream: str, *, every: int) -> None:
         """Change every so-many-th object of an account's stream."""
         account = f"stripe/accounts/{account_id}"
