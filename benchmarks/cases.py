@@ -74,12 +74,12 @@ def sync_venue(
     venue_id: str,
     full: bool = False,
     streams: list[str] | None = None,
-    paced: bool = False,
+    limits: dict[str, Any] | None = None,
     page_size: int | None = None,
 ) -> Work:
     """A sync of the venue's account, as the assets run it.
 
-    ``paced``: at the provider's documented limits, otherwise as fast as it goes. ``page_size``:
+    ``limits``: the pace in place of none at all; {}: as the provider documents it. ``page_size``:
     rows a page, in place of the most that the provider gives.
     """
     from integration_pipelines.core.credentials import Vault, open_connections
@@ -97,8 +97,8 @@ def sync_venue(
     with engine.begin() as session:
         (connection,) = open_connections(session, venue_ids=[venue_id])
     provider = PROVIDERS[connection.provider]
-    limits = None if paced else unhurried
-    client = open_client(settings, engine, vault, provider, connection, limits=limits)
+    pace = unhurried if limits is None else Limits(**limits) if limits else None
+    client = open_client(settings, engine, vault, provider, connection, limits=pace)
     if page_size is not None:
         reader: Any = import_module(f"integration_pipelines.providers.{provider.name}.client")
         reader.PAGE_SIZE = page_size
