@@ -4,17 +4,16 @@ Steps due later wait in a queue, so that a clock that moves on plays them. The p
 other: ground, audience, mail.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from provider_sandbox.ledger import Json
-from provider_sandbox.mailchimp.account import DAY, Ref, iso
-from provider_sandbox.mailchimp.economy.ground import HOUR, MONTH
+from provider_sandbox.life import DAY, HOUR, MONTH
+from provider_sandbox.mailchimp.account import Ref, iso
 from provider_sandbox.mailchimp.economy.mail import Mail
 
 __all__ = ["HOUR", "MONTH", "Economy"]
 
-KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "subscribe": (25, ("subscribe",)),
     "edit": (20, ("edit_member",)),
     "tag": (8, ("tag", "tag_many")),
@@ -56,6 +55,18 @@ UPDATE_TIMES = {"members": "last_changed", "segments": "updated_at"}
 
 class Economy(Mail):
     """Plays one account's life."""
+
+    KINDS = KINDS
+    STEPS = STEPS
+
+    def refresh(self) -> None:
+        """See Life."""
+        self.account.refresh()
+
+    def do(self, step: str, *arguments: Any) -> dict[str, str] | None:
+        """See Life; tells the stream and the id."""
+        touched: Ref | None = super().do(step, *arguments)
+        return None if touched is None else touched._asdict()
 
     def open(self, *, size: int, lists: int, since: int, until: int) -> None:
         """The history: about ``size`` members in so many audiences between two seconds, and what is
@@ -111,69 +122,6 @@ class Economy(Mail):
 
     def begin_series(self) -> Ref | None:
         return self.start_automation(self.add_automation().id)
-
-    def mutate(
-        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
-    ) -> list[dict[str, str]]:
-        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
-        touched, its id as `MailchimpAccount.ids` has it. A clock that is set moves ``step`` seconds
-        for each."""
-        for kind in kinds:
-            if kind not in KINDS:
-                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
-        done: list[dict[str, str]] = []
-        weights = [KINDS[kind][0] for kind in kinds or KINDS]
-        with self.account.lock:
-            for _ in range(count * 20):
-                if len(done) == count:
-                    break
-                kind = self.random.choices(list(kinds or KINDS), weights)[0]
-                self.now(step)
-                left = getattr(self, self.random.choice(KINDS[kind][1]))()
-                if left is not None:
-                    done.append({"kind": kind, "stream": left.stream, "id": left.id})
-            self.account.refresh()
-        return done
-
-    def now(self, step: int = 0) -> int:
-        """Bring the economy to the account's time, moved ``step`` seconds on where it is set, and
-        play what falls due."""
-        clock = self.account.clock
-        if clock.is_set:
-            clock.set(clock.now() + step)
-        self.play(clock.now())
-        return self.at
-
-    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
-        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
-        that follows this machine's cannot be moved: only what is due by now is played."""
-        account = self.account
-        with account.lock:
-            start = account.clock.now()
-            if seconds and not account.clock.is_set:
-                raise ValueError("the clock follows this machine's: set it before it is advanced")
-            for _ in range(mutations):
-                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
-            self.play(start + seconds)
-            if account.clock.is_set:
-                account.clock.set(start + seconds)
-            account.refresh()
-
-    def mutate_one(self) -> None:
-        """One random step at the time that is being played."""
-        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
-        getattr(self, self.random.choice(KINDS[kind][1]))()
-
-    def do(self, step: str, *arguments: Any) -> dict[str, str] | None:
-        """Play one step by its name now: `do("archive", "LIST/HASH")`; tells the stream and the id
-        that it touched, None where it does not apply. Raises ValueError for an unknown step,
-        LookupError for an unknown object."""
-        if step not in STEPS:
-            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
-        with self.account.lock:
-            self.now(1)
-            done: Ref | None = getattr(self, step)(*arguments)
-            return None if done is None else done._asdict()
 
     def update(self, stream: str, id: str, changes: Json, *, silent: bool = False) -> Json:
         """Change fields of one object now; its update time moves, if it has one and the change is

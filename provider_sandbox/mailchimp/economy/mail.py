@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from provider_sandbox.ledger import Json
+from provider_sandbox.life import HOUR
 from provider_sandbox.mailchimp import shapes
 from provider_sandbox.mailchimp.account import DAY, TOP, Mailing, Ref, iso, joined, split
 from provider_sandbox.mailchimp.economy.audience import REASONS, Audience
-from provider_sandbox.mailchimp.economy.ground import HOUR
 from provider_sandbox.mailchimp.endpoints import value_at
 
 SUBJECTS = (

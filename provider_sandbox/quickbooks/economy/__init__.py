@@ -4,17 +4,14 @@ Every step keeps the books to the cent. Steps due later wait in a queue, so that
 on plays them. The parts build on each other: ground, setup, sales, spending, edits.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from provider_sandbox.ledger import Json
-from provider_sandbox.quickbooks.account import DAY
+from provider_sandbox.life import DAY, HOUR, MONTH
 from provider_sandbox.quickbooks.economy.edits import Edits
-from provider_sandbox.quickbooks.economy.ground import HOUR, MONTH, USD_VALUE
+from provider_sandbox.quickbooks.economy.ground import USD_VALUE
 
 __all__ = ["HOUR", "MONTH", "USD_VALUE", "Economy"]
 
-KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "create": (40, (
         "sell", "sell", "sell", "invoice", "bill", "purchase", "estimate", "add_customer",
         "clock_in", "move",
@@ -46,6 +43,17 @@ STEPS = frozenset(
 class Economy(Edits):
     """Plays one company's life."""
 
+    KINDS = KINDS
+    STEPS = STEPS
+
+    def told(self, step: str, touched: Json) -> dict[str, str]:
+        """See Life."""
+        return {"step": step, "id": touched["Id"]}
+
+    def refresh(self) -> None:
+        """See Life."""
+        self.account.refresh()
+
     def open(self, *, size: int, since: int, until: int) -> None:
         """The history: about ``size`` sales between two seconds, and what goes with them."""
         self.stock()
@@ -74,29 +82,6 @@ class Economy(Edits):
             self.pay_out(processor)
         self.schedule(self.at + DAY, "end_day")
 
-    def mutate(
-        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
-    ) -> list[dict[str, str]]:
-        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
-        left behind. A clock that is set moves ``step`` seconds for each."""
-        for kind in kinds:
-            if kind not in KINDS:
-                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
-        done: list[dict[str, str]] = []
-        weights = [KINDS[kind][0] for kind in kinds or KINDS]
-        with self.account.lock:
-            for _ in range(count * 20):
-                if len(done) == count:
-                    break
-                kind = self.random.choices(list(kinds or KINDS), weights)[0]
-                self.now(step)
-                played = self.random.choice(KINDS[kind][1])
-                left = getattr(self, played)()
-                if left is not None:
-                    done.append({"kind": kind, "step": played, "id": left["Id"]})
-            self.account.refresh()
-        return done
-
     def now(self, step: int = 0) -> int:
         """Bring the economy to the company's time, moved ``step`` seconds on where it is set."""
         clock = self.account.clock
@@ -104,37 +89,6 @@ class Economy(Edits):
             clock.set(clock.now() + step)
         self.at = self.horizon = clock.now()
         return self.at
-
-    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
-        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
-        that follows this machine's cannot be moved: only what is due by now is played."""
-        account = self.account
-        with account.lock:
-            start = account.clock.now()
-            if seconds and not account.clock.is_set:
-                raise ValueError("the clock follows this machine's: set it before it is advanced")
-            for _ in range(mutations):
-                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
-            self.play(start + seconds)
-            if account.clock.is_set:
-                account.clock.set(start + seconds)
-            account.refresh()
-
-    def mutate_one(self) -> None:
-        """One random step at the time that is being played."""
-        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
-        getattr(self, self.random.choice(KINDS[kind][1]))()
-
-    def do(self, step: str, *arguments: Any) -> Json | None:
-        """Play one step by its name now: `do("void", "invoices", "17")`. None where it does not
-        apply. Raises ValueError for an unknown step, LookupError for an unknown object."""
-        if step not in STEPS:
-            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
-        with self.account.lock:
-            self.now(1)
-            done: Json | None = getattr(self, step)(*arguments)
-            self.account.refresh()
-            return done
 
     def update(self, stream: str, id: str, changes: Json) -> Json:
         """Change fields of one object now, which moves its LastUpdatedTime."""

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from heapq import heappop, heappush
 from typing import Any
 
 from provider_sandbox.ledger import Json
+from provider_sandbox.life import Life
 from provider_sandbox.quickbooks import shapes
-from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount
+from provider_sandbox.quickbooks.account import QuickBooksAccount
 
-HOUR = 3600
-MONTH = 30 * DAY
 USD_VALUE = {
     "USD": Decimal("1"), "EUR": Decimal("1.0832"), "GBP": Decimal("1.2714"),
     "JPY": Decimal("0.00671"), "KWD": Decimal("3.2552"), "CAD": Decimal("0.7312"),
@@ -27,34 +25,13 @@ SHOWN_AT_HOME = frozenset(
 """Transactions with HomeTotalAmt."""
 
 
-class Ground:
+class Ground(Life[QuickBooksAccount]):
     """Steps are methods; one due later waits in a queue until the company's time comes to it."""
 
     def __init__(self, account: QuickBooksAccount) -> None:
-        self.account = account
-        self.random = account.random
-        self.at = account.created
-        self.horizon = account.created
+        super().__init__(account)
         self.role: dict[str, Json] = {}
         self.safe: dict[tuple[str, str], None] = {}
-        self._queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
-        self._queued = 0
-
-    def schedule(self, at: int, step: str, *arguments: Any) -> None:
-        """Have ``step`` played when the company's time comes to ``at``."""
-        self._queued += 1
-        heappush(self._queue, (at, self._queued, step, arguments))
-
-    def play(self, until: int) -> None:
-        """Play what is due."""
-        self.horizon = until
-        while self._queue and self._queue[0][0] <= until:
-            self.at, _, step, arguments = heappop(self._queue)
-            getattr(self, step)(*arguments)
-        self.at = until
-
-    def later(self, first_day: float, last_day: float) -> int:
-        return self.at + round(self.random.uniform(first_day, last_day) * DAY)
 
     def add(self, stream: str, fields: Json, *, id: str | None = None) -> Json:
         return self.account.add(stream, fields, at=self.at, id=id)

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from provider_sandbox.ledger import Json
+from provider_sandbox.life import HOUR
 from provider_sandbox.quickbooks import shapes
-from provider_sandbox.quickbooks.economy.ground import HOUR
 from provider_sandbox.quickbooks.economy.sales import Sales
 
 ZERO = Decimal(0)

@@ -2,45 +2,23 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from heapq import heappop, heappush
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from provider_sandbox.ledger import Json
-from provider_sandbox.square.account import DAY, Ref, SquareAccount, row_id
+from provider_sandbox.life import Life
+from provider_sandbox.square.account import Ref, SquareAccount, row_id
 from provider_sandbox.square.money import minor, money
 
-HOUR = 3600
-MONTH = 30 * DAY
 
-
-class Ground:
+class Ground(Life[SquareAccount]):
     """Steps are methods; one due later waits in a queue until the account's time comes to it.
 
     ``at`` is the second that is being played; what happens is stamped with ``stamp()``.
     """
 
     def __init__(self, account: SquareAccount) -> None:
-        self.account = account
-        self.random = account.random
-        self.at = account.created
-        self.horizon = account.created
-        self._queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
-        self._queued = 0
+        super().__init__(account)
         self._stamped = (0, 0)
-
-    def schedule(self, at: int, step: str, *arguments: Any) -> None:
-        """Have ``step`` played when the account's time comes to ``at``."""
-        self._queued += 1
-        heappush(self._queue, (at, self._queued, step, arguments))
-
-    def play(self, until: int) -> None:
-        """Play what is due."""
-        self.horizon = max(self.horizon, until)
-        while self._queue and self._queue[0][0] <= until:
-            self.at, _, step, arguments = heappop(self._queue)
-            getattr(self, step)(*arguments)
-        self.at = until
 
     def stamp(self) -> int:
         """The millisecond of what happens next: within ``at``, never before the last one there;
@@ -52,9 +30,6 @@ class Ground:
             part = min(part + self.random.randrange(1, 40), 999)
         self._stamped = (self.at, part)
         return self.at * 1000 + part
-
-    def chance(self, share: float) -> bool:
-        return self.random.random() < share
 
     def cash(self, amount: int) -> Json:
         return money(amount, self.account.currency)
@@ -77,9 +52,6 @@ class Ground:
             return self.one_of(stream, fits)
         found = self.account.existing(stream, id)
         return found if fits(found) else None
-
-    def later(self, first_day: float, last_day: float) -> int:
-        return self.at + round(self.random.uniform(first_day, last_day) * DAY)
 
     def added(self, stream: str, found: Json, at: int, verb: str = "created") -> Ref:
         self.account.save(stream, found)

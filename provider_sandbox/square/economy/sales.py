@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from provider_sandbox.ledger import Json
+from provider_sandbox.life import HOUR
 from provider_sandbox.square import shapes
 from provider_sandbox.square.account import DAY, Ref, iso
 from provider_sandbox.square.economy.balance import Balance
-from provider_sandbox.square.economy.ground import HOUR
 from provider_sandbox.square.money import (
     COUNTRIES_RETURNING_FEES,
     contained,

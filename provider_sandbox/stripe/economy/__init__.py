@@ -5,25 +5,17 @@ those. Steps due later wait in a queue, so that a clock that moves on plays them
 each other: ground, catalogue, balance, payments, billing, checkout, edits.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
-
 from provider_sandbox.ledger import Json
-from provider_sandbox.stripe.account import DAY, EVENTS_KEPT
+from provider_sandbox.life import DAY, HOUR, MONTH
+from provider_sandbox.stripe.account import EVENTS_KEPT
 from provider_sandbox.stripe.economy.edits import Edits
-from provider_sandbox.stripe.economy.ground import HOUR, MONTH
 from provider_sandbox.stripe.money import USD_VALUE
 
 __all__ = ["HOUR", "MONTH", "Economy", "default_currencies"]
 
-HOURS = (9, 6, 4, 4, 3, 1, 0, 0, 0, 1, 2, 3, 5, 5, 3, 3, 4, 6, 9, 12, 12, 10, 10, 10)
-"""How much is sold in each local hour: evenings, and the small hours about midnight and four."""
-WEEKDAYS = (2, 2, 3, 4, 7, 8, 4)
 ADDED_CURRENCIES = {"usd": ("eur",), "eur": ("usd", "gbp"), "jpy": ("usd",), "kwd": ("usd", "eur")}
 
-KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
+KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "create": (40, ("sell", "sell", "sell", "add_customer", "check_out", "bill", "subscribe")),
     "update": (25, ("edit",)),
     "refund": (10, ("refund_any",)),
@@ -86,6 +78,17 @@ DELETED = {
 class Economy(Edits):
     """Plays one account's life. ``currencies`` are those it sells in; it settles in its own."""
 
+    KINDS = KINDS
+    STEPS = STEPS
+
+    def told(self, step: str, touched: Json) -> dict[str, str]:
+        """See Life."""
+        return {"object": touched["object"], "id": touched["id"]}
+
+    def refresh(self) -> None:
+        """See Life."""
+        self.account.refresh()
+
     def open(self, *, size: int, since: int, until: int) -> None:
         """The history: about ``size`` charges between two seconds, and what goes with them."""
         self.account.events_since = until - EVENTS_KEPT
@@ -103,49 +106,11 @@ class Economy(Edits):
             ("credit", 0.6),
         )
         for step, percent in steps:
-            for at in self._times(max(round(size * percent / 100), 3), since, until):
+            for at in self.times(max(round(size * percent / 100), 3), since, until):
                 self.schedule(at, step)
         self.schedule(since - since % DAY + DAY + 2 * HOUR, "end_day")
         self.schedule((since + until) // 2, "open_long_papers")
         self.play(until)
-
-    def _times(self, count: int, since: int, until: int) -> list[int]:
-        zone = ZoneInfo(self.account.timezone)
-        first = datetime.fromtimestamp(since, zone).replace(hour=0, minute=0, second=0)
-        days = [first + timedelta(days=n) for n in range((until - since) // DAY + 1)]
-        chosen = self.random.choices(days, [WEEKDAYS[day.weekday()] for day in days], k=count)
-        hours = self.random.choices(range(24), HOURS, k=count)
-        times = []
-        for day, hour in zip(chosen, hours, strict=True):
-            # Every tenth falls upon a full minute, so that many share their second.
-            second = 0 if self.random.random() < 0.1 else self.random.randrange(60)
-            local = day.replace(hour=hour, minute=self.random.randrange(60), second=second)
-            at = int(local.astimezone(UTC).timestamp())
-            at += DAY if at < since + HOUR else -DAY if at > until else 0
-            times.append(min(max(at, since), until))
-        return times
-
-    def mutate(
-        self, count: int = 1, *, kinds: Sequence[str] = (), step: int = 1
-    ) -> list[dict[str, str]]:
-        """Play ``count`` random steps of the given kinds (none: of all) now, and tell what each
-        left behind. A clock that is set moves ``step`` seconds for each."""
-        for kind in kinds:
-            if kind not in KINDS:
-                raise ValueError(f"kind {kind!r} is unknown: give some of {', '.join(KINDS)}")
-        done: list[dict[str, str]] = []
-        weights = [KINDS[kind][0] for kind in kinds or KINDS]
-        with self.account.lock:
-            for _ in range(count * 20):
-                if len(done) == count:
-                    break
-                kind = self.random.choices(list(kinds or KINDS), weights)[0]
-                self.now(step)
-                left = getattr(self, self.random.choice(KINDS[kind][1]))()
-                if left is not None:
-                    done.append({"kind": kind, "object": left["object"], "id": left["id"]})
-            self.account.refresh()
-        return done
 
     def now(self, step: int = 0) -> int:
         """Bring the economy to the account's time, moved ``step`` seconds on where it is set."""
@@ -154,36 +119,6 @@ class Economy(Edits):
             clock.set(clock.now() + step)
         self.at = self.horizon = clock.now()
         return self.at
-
-    def advance(self, seconds: int = 0, *, mutations: int = 0) -> None:
-        """Let a set clock move on and play what falls due, with random steps strewn in. A clock
-        that follows this machine's cannot be moved: only what is due by now is played."""
-        account = self.account
-        with account.lock:
-            start = account.clock.now()
-            if seconds and not account.clock.is_set:
-                raise ValueError("the clock follows this machine's: set it before it is advanced")
-            for _ in range(mutations):
-                self.schedule(start + self.random.randrange(seconds + 1), "mutate_one")
-            self.play(start + seconds)
-            if account.clock.is_set:
-                account.clock.set(start + seconds)
-            account.refresh()
-
-    def mutate_one(self) -> None:
-        """One random step at the time that is being played."""
-        kind = self.random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
-        getattr(self, self.random.choice(KINDS[kind][1]))()
-
-    def do(self, step: str, *arguments: Any) -> Json | None:
-        """Play one step by its name now: `do("refund", charge_id, 500)`. None where it does not
-        apply. Raises ValueError for an unknown step, LookupError for an unknown object."""
-        if step not in STEPS:
-            raise ValueError(f"step {step!r} is unknown: give one of {', '.join(sorted(STEPS))}")
-        with self.account.lock:
-            self.now(1)
-            done: Json | None = getattr(self, step)(*arguments)
-            return done
 
     def update(self, stream: str, id: str, changes: Json) -> Json:
         """Change fields of one object now, with the event that Stripe sends for it, if any."""

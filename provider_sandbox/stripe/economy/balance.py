@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from provider_sandbox.ledger import Json
+from provider_sandbox.life import HOUR
 from provider_sandbox.stripe import shapes
 from provider_sandbox.stripe.account import DAY, StripeAccount
 from provider_sandbox.stripe.economy.catalogue import Catalogue
-from provider_sandbox.stripe.economy.ground import HOUR
 from provider_sandbox.stripe.money import converted, exchange_rate, minor, share
 
 FEE_TAXES = {"JP": "0.1", "AU": "0.1", "CA": "0.05"}

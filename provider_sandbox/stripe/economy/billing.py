@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from provider_sandbox.ledger import Json, decode, encode
+from provider_sandbox.life import HOUR, MONTH
 from provider_sandbox.stripe import shapes
 from provider_sandbox.stripe.account import DAY, EMBEDDED, StripeAccount
-from provider_sandbox.stripe.economy.ground import HOUR, MONTH
 from provider_sandbox.stripe.economy.payments import Payments
 
 
@@ -179,9 +179,9 @@ class Billing(Payments):
                 self.account.emit(
                     "invoice.sent", self._existing("invoices", invoice_id), at=self.at
                 )
-                self.schedule(self._later(1, 20), "pay_invoice", invoice_id)
+                self.schedule(self.later(1, 20), "pay_invoice", invoice_id)
             case "open":
-                self.schedule(self._later(20, 60), "give_up", invoice_id)
+                self.schedule(self.later(20, 60), "give_up", invoice_id)
         return self._existing("invoices", invoice_id)
 
     def pay_invoice(self, invoice_id: str) -> Json | None:
@@ -364,7 +364,7 @@ class Billing(Payments):
             self._bill_period(id, "subscription_create")
         self.schedule(period[1], "renew", id)
         if self.random.random() < 0.25:
-            self.schedule(self._later(5, 120), "unsubscribe", id)
+            self.schedule(self.later(5, 120), "unsubscribe", id)
         return self._existing("subscriptions", id)
 
     def _items_of(self, subscription_id: str) -> list[Json]:

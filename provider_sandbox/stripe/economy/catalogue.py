@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from provider_sandbox.ledger import Json, encode
+from provider_sandbox.life import MONTH
 from provider_sandbox.stripe import shapes
 from provider_sandbox.stripe.account import StripeAccount
-from provider_sandbox.stripe.economy.ground import MONTH, Ground
+from provider_sandbox.stripe.economy.ground import Ground
 from provider_sandbox.stripe.money import minor, share
 
 NAMES = (

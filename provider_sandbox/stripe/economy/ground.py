@@ -1,40 +1,18 @@
 """What every part of an account's life stands on: its time, its queue, and small tools."""
 
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
-from typing import Any
 
 from provider_sandbox.ledger import Json
-from provider_sandbox.stripe.account import DAY, StripeAccount
-
-HOUR = 3600
-MONTH = 30 * DAY
+from provider_sandbox.life import Life
+from provider_sandbox.stripe.account import StripeAccount
 
 
-class Ground:
+class Ground(Life[StripeAccount]):
     """Steps are methods; one due later waits in a queue until the account's time comes to it."""
 
     def __init__(self, account: StripeAccount, *, currencies: Sequence[str]) -> None:
-        self.account = account
-        self.random = account.random
+        super().__init__(account)
         self.currencies = tuple(currencies)
-        self.at = account.created
-        self.horizon = account.created
-        self._queue: list[tuple[int, int, str, tuple[Any, ...]]] = []
-        self._queued = 0
-
-    def schedule(self, at: int, step: str, *arguments: Any) -> None:
-        """Have ``step`` played when the account's time comes to ``at``."""
-        self._queued += 1
-        heappush(self._queue, (at, self._queued, step, arguments))
-
-    def play(self, until: int) -> None:
-        """Play what is due."""
-        self.horizon = until
-        while self._queue and self._queue[0][0] <= until:
-            self.at, _, step, arguments = heappop(self._queue)
-            getattr(self, step)(*arguments)
-        self.at = until
 
     def soon(self, seconds: int) -> int:
         """So many seconds later, but never ahead of the account's time."""
@@ -62,9 +40,6 @@ class Ground:
             if done is not None:
                 return done
         return None
-
-    def _later(self, first_day: float, last_day: float) -> int:
-        return self.at + round(self.random.uniform(first_day, last_day) * DAY)
 
     def _a_currency(self) -> str:
         if len(self.currencies) == 1 or self.random.random() < 0.7:

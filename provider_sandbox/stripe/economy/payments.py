@@ -127,9 +127,9 @@ class Payments(Balance):
             payment_method_types=[method],
         )
         if self.random.random() < 0.06:
-            self.schedule(self._later(0.1, 20), "refund", charge["id"])
+            self.schedule(self.later(0.1, 20), "refund", charge["id"])
         if self.random.random() < 0.012:
-            self.schedule(self._later(3, 40), "dispute", charge["id"])
+            self.schedule(self.later(3, 40), "dispute", charge["id"])
         return charge
 
     def _decline(self, intent: Json, customer: Json | None) -> Json:
@@ -261,7 +261,7 @@ class Payments(Balance):
         changes = {"amount_refunded": total, "refunded": total >= charge["amount"]}
         self.account.change("charges", charge_id, changes, at=self.at, event="charge.refunded")
         if status == "pending":
-            self.schedule(self._later(1, 5), "settle_refund", refund["id"])
+            self.schedule(self.later(1, 5), "settle_refund", refund["id"])
         return refund
 
     def _refunded(self, charge: Json) -> int:
@@ -373,7 +373,7 @@ class Payments(Balance):
         account.change("charges", charge_id, {"disputed": True}, at=self.at)
         self._added("disputes", "charge.dispute.created", dispute)
         account.emit("charge.dispute.funds_withdrawn", dispute, at=self.at)
-        self.schedule(self._later(2, 8), "answer_dispute", dispute["id"])
+        self.schedule(self.later(2, 8), "answer_dispute", dispute["id"])
         return dispute
 
     def answer_dispute(self, dispute_id: str) -> Json | None:
@@ -387,7 +387,7 @@ class Payments(Balance):
             "evidence_details.submission_count": 1,
             "evidence.uncategorized_text": "Ticket scanned at the door.",
         }
-        self.schedule(self._later(5, 30), "close_dispute", dispute_id)
+        self.schedule(self.later(5, 30), "close_dispute", dispute_id)
         event = "charge.dispute.updated"
         return self.account.change("disputes", dispute_id, changes, at=self.at, event=event)
 
