@@ -10,6 +10,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+from provider_sandbox.accounts import Accounts
 from provider_sandbox.ledger import Clock, encode
 from provider_sandbox.mailchimp import api, bulk, shapes
 from provider_sandbox.mailchimp.account import DAY, TOP, MailchimpAccount, subscriber_hash
@@ -41,18 +42,20 @@ class Key:
     revoked: bool = False
 
 
-class Mailchimp:
+class Mailchimp(Accounts[MailchimpAccount]):
     """All Mailchimp accounts of the sandbox, by id, whatever their data centre.
 
     ``now``: the second at which their clocks stand still, None to follow this machine's.
     """
 
     name = "mailchimp"
+    title = "Mailchimp"
+    streams = STREAMS
 
     def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        super().__init__()
         self.seed = seed
         self.now = now
-        self.accounts: dict[str, MailchimpAccount] = {}
         self.keys: dict[str, Key] = {}
         self._random = Random(f"{seed}/mailchimp/requests")
         self._lock = Lock()
@@ -115,19 +118,6 @@ class Mailchimp:
             raise LookupError(f"there is no key that begins with {key[:4]!r}")
         self.keys[key] = replace(self.keys[key], revoked=True)
 
-    def account(self, account: str) -> MailchimpAccount:
-        """The account with this id or slug. Raises LookupError."""
-        return self.accounts[self.resolve(account)]
-
-    # What the server asks
-
-    def resolve(self, account: str) -> str:
-        for id, found in self.accounts.items():
-            if account in (id, found.slug):
-                return id
-        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
-        raise LookupError(f"there is no Mailchimp account {account!r}; there are: {known}")
-
     def account_of(self, request: Request) -> str | None:
         key = self.keys.get(api.credential(request) or "")
         return None if key is None else key.account
@@ -185,59 +175,23 @@ class Mailchimp:
             account.refresh()
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
-        """Below `/_sandbox/mailchimp/`; ACCOUNT is an id or a slug.
+        """Besides what Accounts.control does:
 
-        POST   accounts                    fields of `create_account`
-        GET    accounts, accounts/ACCOUNT  what exists: counts, sums, deleted ids
-        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
-        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["archive"]}, or one of
-               {"do": "archive", "arguments": ["LIST/HASH"]},
-               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
-        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
-               "mutations": 10}
         POST   accounts/ACCOUNT/state      {"disabled": true}
         POST   accounts/ACCOUNT/keys       {"token": true} for an OAuth token
         DELETE accounts/ACCOUNT/keys       revokes every key and token of the account
         DELETE keys/KEY                    revokes one
         """
         match (method, *path):
-            case ("POST", "accounts"):
-                return _told(self.create_account(**body))
-            case ("GET", "accounts"):
-                return [_told(account) for account in self.accounts.values()]
             case ("DELETE", "keys", key):
                 return self.revoke_key(key)
-            case (_, "accounts", reference, *rest):
-                return self._control_account(self.account(reference), method, rest, body)
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.mailchimp")
+        return super().control(method, path, body)
 
-    def _control_account(
+    def control_account(
         self, account: MailchimpAccount, method: str, path: Sequence[str], body: dict[str, Any]
     ) -> Any:
+        """See Accounts."""
         match (method, *path):
-            case ("GET",):
-                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
-            case ("GET", "streams", stream) if stream in STREAMS:
-                told = {**_truth(account, stream), "ids": account.ids(stream)}
-                if str(body.get("objects")).lower() == "true":
-                    told["objects"] = account.objects(stream)
-                return told
-            case ("POST", "mutations") if "do" in body:
-                return account.economy.do(body["do"], *body.get("arguments", ()))
-            case ("POST", "mutations") if "update" in body:
-                return account.economy.update(**body["update"])
-            case ("POST", "mutations") if "delete" in body:
-                return account.economy.delete(**body["delete"])
-            case ("POST", "mutations"):
-                return account.economy.mutate(**body)
-            case ("POST", "clock"):
-                if "at" in body:
-                    account.clock.set(body["at"])
-                if "advance" in body or "mutations" in body:
-                    account.economy.advance(
-                        body.get("advance", 0), mutations=body.get("mutations", 0)
-                    )
-                return {"now": account.clock.now(), "is_set": account.clock.is_set}
             case ("POST", "state"):
                 account.disabled = bool(body["disabled"])
                 return {"disabled": account.disabled}
@@ -250,7 +204,21 @@ class Mailchimp:
                 for key in mine:
                     self.revoke_key(key)
                 return {"revoked": len(mine)}
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.mailchimp")
+        return super().control_account(account, method, path, body)
+
+    def told(self, account: MailchimpAccount) -> dict[str, Any]:
+        """See Accounts."""
+        return {
+            **super().told(account),
+            "api_key": account.api_key,
+            "access_token": account.access_token,
+            "dc": account.dc,
+        }
+
+    def truth(self, account: MailchimpAccount, stream: str) -> dict[str, Any]:
+        """See Accounts."""
+        sums = account.sums(stream)
+        return {"count": sums.get("count", 0), "sums": sums, "deleted": account.deleted(stream)}
 
     def _opened(self, request: Request) -> MailchimpAccount:
         given = api.credential(request)
@@ -298,22 +266,3 @@ def _invalid_key() -> api.Refused:
         "API Key Invalid",
         "Your API key may be invalid, or you've attempted to access the wrong datacenter.",
     )
-
-
-def _told(account: MailchimpAccount) -> dict[str, Any]:
-    return {
-        "account_id": account.id,
-        "api_key": account.api_key,
-        "access_token": account.access_token,
-        "dc": account.dc,
-        "slug": account.slug,
-        "name": account.name,
-        "country": account.country,
-        "timezone": account.timezone,
-        "now": account.clock.now(),
-    }
-
-
-def _truth(account: MailchimpAccount, stream: str) -> dict[str, Any]:
-    sums = account.sums(stream)
-    return {"count": sums.get("count", 0), "sums": sums, "deleted": account.deleted(stream)}

@@ -7,11 +7,12 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+from provider_sandbox.accounts import Accounts
 from provider_sandbox.ledger import Clock, Json, token
 from provider_sandbox.limits import Limit
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.quickbooks import api, bulk, faults, oauth, xml
-from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount, entity_of
+from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount
 from provider_sandbox.quickbooks.economy import HOUR, MONTH, USD_VALUE, Economy
 from provider_sandbox.quickbooks.endpoints import BY_PATH, STREAMS
 
@@ -37,7 +38,7 @@ ADDED_BY = {
 """The step that adds to a stream."""
 
 
-class QuickBooks:
+class QuickBooks(Accounts[QuickBooksAccount]):
     """All companies of the sandbox, by realm id.
 
     ``now``: the second at which their clocks stand still, None to follow this machine's.
@@ -46,11 +47,13 @@ class QuickBooks:
     """
 
     name = "quickbooks"
+    title = "QuickBooks"
+    streams = STREAMS
 
     def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        super().__init__()
         self.seed = seed
         self.now = now
-        self.accounts: dict[str, QuickBooksAccount] = {}
         self.tokens = oauth.Tokens(Random(f"{seed}/quickbooks"))
         self.reads: Counter[str] = Counter()
         self._requests = Random(f"{seed}/quickbooks/requests")
@@ -97,19 +100,6 @@ class QuickBooks:
         account.credentials = self.tokens.grant(account)
         return account
 
-    def account(self, account: str) -> QuickBooksAccount:
-        """The account with this realm id or slug. Raises LookupError."""
-        return self.accounts[self.resolve(account)]
-
-    # What the server asks
-
-    def resolve(self, account: str) -> str:
-        for id, found in self.accounts.items():
-            if account in (id, found.slug):
-                return id
-        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
-        raise LookupError(f"there is no QuickBooks account {account!r}; there are: {known}")
-
     def account_of(self, request: Request) -> str | None:
         grant = self.tokens.of(_bearer(request) or "")
         return None if grant is None else grant.realm
@@ -155,16 +145,8 @@ class QuickBooks:
                         account.economy.remove(entity.stream)
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
-        """Below `/_sandbox/quickbooks/`; ACCOUNT is a realm id or a slug.
+        """Besides what Accounts.control does:
 
-        POST   accounts                    fields of `create_account`
-        GET    accounts, accounts/ACCOUNT  what exists: counts, sums by currency, deleted ids
-        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
-        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["void"]}, or one of
-               {"do": "void", "arguments": ["invoices", "17"]},
-               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
-        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
-               "mutations": 10}
         POST   accounts/ACCOUNT/keys       a new grant: tokens that open the company
         DELETE accounts/ACCOUNT/keys       revokes every grant of the company
         POST   accounts/ACCOUNT/expire     its access tokens are expired from now on
@@ -172,52 +154,40 @@ class QuickBooks:
         POST   app                         {"rotate_after": seconds, "byte_order_mark": bool}
         """
         match (method, *path):
-            case ("POST", "accounts"):
-                return self._told(self.create_account(**body))
-            case ("GET", "accounts"):
-                return [self._told(account) for account in self.accounts.values()]
             case ("GET", "app"):
                 return self._told_app()
             case ("POST", "app"):
                 return self._set_app(**body)
-            case (_, "accounts", reference, *rest):
-                return self._control_account(self.account(reference), method, rest, body)
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.quickbooks")
+        return super().control(method, path, body)
 
-    def _control_account(
+    def control_account(
         self, account: QuickBooksAccount, method: str, path: Sequence[str], body: dict[str, Any]
     ) -> Any:
-        economy = account.economy
+        """See Accounts."""
         match (method, *path):
-            case ("GET",):
-                return {**self._told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
-            case ("GET", "streams", stream):
-                entity_of(stream)
-                told = {**_truth(account, stream), "ids": account.ids(stream)}
-                if str(body.get("objects")).lower() == "true":
-                    told["objects"] = account.objects(stream)
-                return told
-            case ("POST", "mutations") if "do" in body:
-                return economy.do(body["do"], *body.get("arguments", ()))
-            case ("POST", "mutations") if "update" in body:
-                return economy.update(**body["update"])
-            case ("POST", "mutations") if "delete" in body:
-                return economy.delete(**body["delete"])
-            case ("POST", "mutations"):
-                return economy.mutate(**body)
-            case ("POST", "clock"):
-                if "at" in body:
-                    account.clock.set(body["at"])
-                if "advance" in body or "mutations" in body:
-                    economy.advance(body.get("advance", 0), mutations=body.get("mutations", 0))
-                return {"now": account.clock.now(), "is_set": account.clock.is_set}
             case ("POST", "keys"):
                 return self.tokens.grant(account)
             case ("DELETE", "keys"):
                 return {"revoked": self.tokens.revoke(account.id)}
             case ("POST", "expire"):
                 return self.tokens.expire(account.id)
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.quickbooks")
+        return super().control_account(account, method, path, body)
+
+    def told(self, account: QuickBooksAccount) -> Json:
+        """See Accounts."""
+        return {
+            **super().told(account), **account.credentials, "currency": account.currency,
+            "currencies": account.currencies,
+        }  # fmt: skip
+
+    def truth(self, account: QuickBooksAccount, stream: str) -> Json:
+        """See Accounts."""
+        return {
+            "count": len(account.tables[stream]),
+            "inactive": account.ids(stream, active=False),
+            "sums": account.sums(stream),
+            "deleted": account.deleted(stream),
+        }
 
     def _accounting(self, request: Request, realm: str, path: Sequence[str]) -> Response:
         try:
@@ -275,24 +245,7 @@ class QuickBooks:
             "byte_order_mark": self.tokens.byte_order_mark,
         }  # fmt: skip
 
-    def _told(self, account: QuickBooksAccount) -> Json:
-        return {
-            "account_id": account.id, **account.credentials, "slug": account.slug,
-            "name": account.name, "country": account.country, "currency": account.currency,
-            "currencies": account.currencies, "timezone": account.timezone,
-            "now": account.clock.now(),
-        }  # fmt: skip
-
 
 def _bearer(request: Request) -> str | None:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     return credential.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _truth(account: QuickBooksAccount, stream: str) -> Json:
-    return {
-        "count": len(account.tables[stream]),
-        "inactive": account.ids(stream, active=False),
-        "sums": account.sums(stream),
-        "deleted": account.deleted(stream),
-    }

@@ -7,6 +7,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+from provider_sandbox.accounts import Accounts
 from provider_sandbox.ledger import Clock, encode, token
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.square import api, bulk
@@ -32,18 +33,20 @@ class Token:
     revoked: bool = False
 
 
-class Square:
+class Square(Accounts[SquareAccount]):
     """All Square accounts of the sandbox, by merchant id.
 
     ``now``: the second at which their clocks stand still, None to follow this machine's.
     """
 
     name = "square"
+    title = "Square"
+    streams = (*STREAMS, "events")
 
     def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        super().__init__()
         self.seed = seed
         self.now = now
-        self.accounts: dict[str, SquareAccount] = {}
         self.tokens: dict[str, Token] = {}
         self._lock = Lock()
 
@@ -113,19 +116,6 @@ class Square:
             raise LookupError(f"there is no token that begins with {access_token[:6]!r}")
         self.tokens[access_token] = replace(self.tokens[access_token], revoked=True)
 
-    def account(self, account: str) -> SquareAccount:
-        """The account with this id or slug. Raises LookupError."""
-        return self.accounts[self.resolve(account)]
-
-    # What the server asks
-
-    def resolve(self, account: str) -> str:
-        for id, found in self.accounts.items():
-            if account in (id, found.slug):
-                return id
-        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
-        raise LookupError(f"there is no Square account {account!r}; there are: {known}")
-
     def account_of(self, request: Request) -> str | None:
         held = self.tokens.get(api.credential(request) or "")
         return None if held is None else held.account
@@ -169,58 +159,22 @@ class Square:
                 account.economy.delete("customers", id)
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
-        """Below `/_sandbox/square/`; ACCOUNT is an id or a slug.
+        """Besides what Accounts.control does:
 
-        POST   accounts                    fields of `create_account`
-        GET    accounts, accounts/ACCOUNT  what exists: counts, sums, deleted ids
-        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
-        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["refund"]}, or one of
-               {"do": "refund", "arguments": ["PAYMENT", 500]},
-               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
-        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
-               "mutations": 10}
         POST   accounts/ACCOUNT/keys       {"scopes": [...] or null, "expires_in": seconds or null}
         DELETE accounts/ACCOUNT/keys       revokes every token of the account
         DELETE keys/TOKEN                  revokes one
         """
         match (method, *path):
-            case ("POST", "accounts"):
-                return _told(self.create_account(**body))
-            case ("GET", "accounts"):
-                return [_told(account) for account in self.accounts.values()]
             case ("DELETE", "keys", access_token):
                 return self.revoke_token(access_token)
-            case (_, "accounts", reference, *rest):
-                return self._control_account(self.account(reference), method, rest, body)
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.square")
+        return super().control(method, path, body)
 
-    def _control_account(
+    def control_account(
         self, account: SquareAccount, method: str, path: Sequence[str], body: dict[str, Any]
     ) -> Any:
+        """See Accounts."""
         match (method, *path):
-            case ("GET",):
-                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
-            case ("GET", "streams", stream) if stream in (*STREAMS, "events"):
-                told = {**_truth(account, stream), "ids": account.ids(stream)}
-                if str(body.get("objects")).lower() == "true":
-                    told["objects"] = account.objects(stream)
-                return told
-            case ("POST", "mutations") if "do" in body:
-                return account.economy.do(body["do"], *body.get("arguments", ()))
-            case ("POST", "mutations") if "update" in body:
-                return account.economy.update(**body["update"])
-            case ("POST", "mutations") if "delete" in body:
-                return account.economy.delete(**body["delete"])
-            case ("POST", "mutations"):
-                return account.economy.mutate(**body)
-            case ("POST", "clock"):
-                if "at" in body:
-                    account.clock.set(body["at"])
-                if "advance" in body or "mutations" in body:
-                    account.economy.advance(
-                        body.get("advance", 0), mutations=body.get("mutations", 0)
-                    )
-                return {"now": account.clock.now(), "is_set": account.clock.is_set}
             case ("POST", "keys"):
                 return {"access_token": self.create_token(account.id, **body)}
             case ("DELETE", "keys"):
@@ -228,7 +182,16 @@ class Square:
                 for access_token in mine:
                     self.revoke_token(access_token)
                 return {"revoked": len(mine)}
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.square")
+        return super().control_account(account, method, path, body)
+
+    def told(self, account: SquareAccount) -> dict[str, Any]:
+        """See Accounts."""
+        return {
+            **super().told(account),
+            "access_token": account.access_token,
+            "currency": account.currency,
+            "main_location": account.main_location,
+        }
 
     def _held(self, request: Request) -> Token:
         given = api.credential(request)
@@ -275,25 +238,3 @@ TROUBLE = {
 
 def _unauthorized(code: str, detail: str) -> api.Refused:
     return api.Refused(401, code, detail, category="AUTHENTICATION_ERROR")
-
-
-def _told(account: SquareAccount) -> dict[str, Any]:
-    return {
-        "account_id": account.id,
-        "access_token": account.access_token,
-        "slug": account.slug,
-        "name": account.name,
-        "country": account.country,
-        "currency": account.currency,
-        "timezone": account.timezone,
-        "main_location": account.main_location,
-        "now": account.clock.now(),
-    }
-
-
-def _truth(account: SquareAccount, stream: str) -> dict[str, Any]:
-    return {
-        "count": len(account.ids(stream)),
-        "sums": account.sums(stream),
-        "deleted": account.deleted(stream),
-    }

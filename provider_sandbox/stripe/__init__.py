@@ -7,6 +7,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
+from provider_sandbox.accounts import Accounts
 from provider_sandbox.ledger import Clock, token
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.stripe import api, bulk
@@ -46,18 +47,20 @@ class Key:
     expired: bool = False
 
 
-class Stripe:
+class Stripe(Accounts[StripeAccount]):
     """All Stripe accounts of the sandbox, by id.
 
     ``now``: the second at which their clocks stand still, None to follow this machine's.
     """
 
     name = "stripe"
+    title = "Stripe"
+    streams = STREAMS
 
     def __init__(self, *, seed: int = 0, now: int | None = None) -> None:
+        super().__init__()
         self.seed = seed
         self.now = now
-        self.accounts: dict[str, StripeAccount] = {}
         self.keys: dict[str, Key] = {}
         self._random = Random(f"{seed}/stripe")
         self._requests = Random(f"{seed}/stripe/requests")
@@ -123,19 +126,6 @@ class Stripe:
             raise LookupError(f"there is no key {api.masked(key)!r}")
         self.keys[key] = Key(self.keys[key].account, self.keys[key].streams, expired=True)
 
-    def account(self, account: str) -> StripeAccount:
-        """The account with this id or slug. Raises LookupError."""
-        return self.accounts[self.resolve(account)]
-
-    # What the server asks
-
-    def resolve(self, account: str) -> str:
-        for id, found in self.accounts.items():
-            if account in (id, found.slug):
-                return id
-        known = ", ".join(found.slug for found in self.accounts.values()) or "none yet"
-        raise LookupError(f"there is no Stripe account {account!r}; there are: {known}")
-
     def account_of(self, request: Request) -> str | None:
         key = self.keys.get(api.api_key(request) or "")
         if key is None:
@@ -190,55 +180,30 @@ class Stripe:
                     step()
 
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
-        """Below `/_sandbox/stripe/`; ACCOUNT is an id or a slug.
+        """Besides what Accounts.control does:
 
-        POST   accounts                    fields of `create_account`
-        GET    accounts, accounts/ACCOUNT  what exists: counts, sums by currency, deleted ids
-        GET    accounts/ACCOUNT/streams/STREAM[?objects=true]
-        POST   accounts/ACCOUNT/mutations  {"count": 10, "kinds": ["refund"]}, or one of
-               {"do": "refund", "arguments": ["ch_1", 500]},
-               {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
-        POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
-               "mutations": 10}, {"date_header": "account"}
+        POST   accounts/ACCOUNT/clock      {"date_header": "account"}
         POST   accounts/ACCOUNT/keys       {"streams": [...] or null}
         DELETE accounts/ACCOUNT/keys       revokes every key of the account
         POST   keys                        a platform's key
         DELETE keys/KEY                    revokes one
         """
         match (method, *path):
-            case ("POST", "accounts"):
-                return _told(self.create_account(**body))
-            case ("GET", "accounts"):
-                return [_told(account) for account in self.accounts.values()]
             case ("POST", "keys"):
                 return {"api_key": self.create_key(None)}
             case ("DELETE", "keys", key):
                 return self.revoke_key(key)
-            case (_, "accounts", reference, *rest):
-                return self._control_account(self.account(reference), method, rest, body)
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.stripe")
+        return super().control(method, path, body)
 
-    def _control_account(
+    def control_account(
         self, account: StripeAccount, method: str, path: Sequence[str], body: dict[str, Any]
     ) -> Any:
+        """See Accounts."""
         match (method, *path):
-            case ("GET",):
-                return {**_told(account), "streams": {s: _truth(account, s) for s in STREAMS}}
-            case ("GET", "streams", stream) if stream in STREAMS:
-                told = {**_truth(account, stream), "ids": account.ids(stream)}
-                if str(body.get("objects")).lower() == "true":
-                    told["objects"] = account.objects(stream)
-                return told
-            case ("POST", "mutations") if "do" in body:
-                return account.economy.do(body["do"], *body.get("arguments", ()))
-            case ("POST", "mutations") if "update" in body:
-                return account.economy.update(**body["update"])
-            case ("POST", "mutations") if "delete" in body:
-                return account.economy.delete(**body["delete"])
-            case ("POST", "mutations"):
-                return account.economy.mutate(**body)
-            case ("POST", "clock"):
-                return self._control_clock(account, body)
+            case ("POST", "clock") if "date_header" in body:
+                if body["date_header"] not in ("real", "account"):
+                    raise ValueError("date_header is to be 'real' or 'account'")
+                account.date_header = body["date_header"]
             case ("POST", "keys"):
                 return {"api_key": self.create_key(account.id, streams=body.get("streams"))}
             case ("DELETE", "keys"):
@@ -246,18 +211,24 @@ class Stripe:
                 for key in mine:
                     self.revoke_key(key)
                 return {"revoked": len(mine)}
-        raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.stripe")
+        return super().control_account(account, method, path, body)
 
-    def _control_clock(self, account: StripeAccount, body: dict[str, Any]) -> dict[str, Any]:
-        if "date_header" in body:
-            if body["date_header"] not in ("real", "account"):
-                raise ValueError("date_header is to be 'real' or 'account'")
-            account.date_header = body["date_header"]
-        if "at" in body:
-            account.clock.set(body["at"])
-        if "advance" in body or "mutations" in body:
-            account.economy.advance(body.get("advance", 0), mutations=body.get("mutations", 0))
-        return {"now": account.clock.now(), "is_set": account.clock.is_set}
+    def told(self, account: StripeAccount) -> dict[str, Any]:
+        """See Accounts."""
+        return {
+            **super().told(account),
+            "api_key": account.api_key,
+            "webhook_secret": account.webhook_secret,
+            "currency": account.currency,
+        }
+
+    def truth(self, account: StripeAccount, stream: str) -> dict[str, Any]:
+        """See Accounts."""
+        return {
+            "count": len(account.streams[stream]),
+            "sums": account.sums(stream) if stream != "events" else {},
+            "deleted": account.deleted(stream),
+        }
 
     def _key(self, request: Request) -> Key:
         given = api.api_key(request)
@@ -297,25 +268,3 @@ class Stripe:
 
 def _expired(key: str) -> api.Refused:
     return api.Refused(401, f"Expired API Key provided: {api.masked(key)}", code="api_key_expired")
-
-
-def _told(account: StripeAccount) -> dict[str, Any]:
-    return {
-        "account_id": account.id,
-        "api_key": account.api_key,
-        "webhook_secret": account.webhook_secret,
-        "slug": account.slug,
-        "name": account.name,
-        "country": account.country,
-        "currency": account.currency,
-        "timezone": account.timezone,
-        "now": account.clock.now(),
-    }
-
-
-def _truth(account: StripeAccount, stream: str) -> dict[str, Any]:
-    return {
-        "count": len(account.streams[stream]),
-        "sums": account.sums(stream) if stream != "events" else {},
-        "deleted": account.deleted(stream),
-    }
