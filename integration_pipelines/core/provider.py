@@ -69,6 +69,21 @@ class StreamFailed:
     calls: int = 0
 
 
+class Census(NamedTuple):
+    """Ids of objects that the provider says exist, asked for apart from any sync: of those of
+    ``stream`` that belong to ``period``, see `period_of`."""
+
+    stream: str
+    period: str
+    ids: Sequence[str]
+
+
+def period_of(created_at: datetime | None) -> str:
+    """The period that an object is counted in: the month of its creation ("2026-11"), or "all"
+    where it tells no time."""
+    return "all" if created_at is None else f"{created_at:%Y-%m}"
+
+
 class Stream(Protocol):
     """What the core needs to know of a stream; each provider's own type declares more."""
 
@@ -116,6 +131,15 @@ class Client(Protocol):
     def fetch(self, stream: str, ids: Sequence[str]) -> Iterator[Page]:
         """Read these objects by id, one Page each or more; an id the provider no longer has
         comes back as a Record with ``deleted=True`` and payload b''."""
+        ...
+
+    def census(
+        self, streams: Sequence[str], since: datetime | None
+    ) -> Iterator[Census | StreamFailed]:
+        """Ask which objects of these streams exist, as plainly as the API allows: ids alone where
+        it can, by other requests than `extract` makes, held against the provider's own counts
+        where it gives any. What was created before ``since`` may be left out. Several Census of a
+        period add up. Raises what ends the whole connection."""
         ...
 
     def drain_costs(self) -> list[Any]:

@@ -11,10 +11,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from integration_pipelines.core.errors import AccessRevoked, BreakerOpen, ProviderError
-from integration_pipelines.core.provider import Page, Record, State, StreamFailed, StreamPlan
+from integration_pipelines.core.provider import (
+    Census,
+    Page,
+    Record,
+    State,
+    StreamFailed,
+    StreamPlan,
+)
 
 Progress = Any
 """Where a part may be taken up again: JSON that only the part itself reads; None: its beginning."""
@@ -40,7 +48,7 @@ class Part:
     """One stretch of a stream; ``read(progress)`` yields it from there on."""
 
     key: str
-    read: Callable[[Progress], Iterator[Chunk]]
+    read: Callable[[Progress], Iterator[Any]]
 
 
 @dataclass(slots=True, eq=False)
@@ -125,6 +133,28 @@ def through(plan: StreamPlan, *, lookback: timedelta) -> datetime:
     return datetime.fromisoformat(plan.state["through"]) - lookback
 
 
+def count_side_by_side(
+    counts: Sequence[tuple[str, Callable[[], Iterator[Census]]]], *, concurrency: int
+) -> Iterator[Census | StreamFailed]:
+    """Take the census of each (stream, part of it), ``concurrency`` at a time; errors are met as
+    in `read_side_by_side`."""
+    jobs: deque[_Job] = deque()
+    readings: dict[str, Reading] = {}
+    for stream, count in counts:
+        reading = readings.setdefault(stream, Reading(stream, (), full=True))
+        jobs.append((reading, Part(stream, partial(_counted, count)), None))
+    with _Workers(jobs, concurrency) as workers:
+        for reading, _, item in workers:
+            if isinstance(item, Census):
+                yield item
+            elif failed := _failure(reading, item):
+                yield failed
+
+
+def _counted(count: Callable[[], Iterator[Census]], _: Progress) -> Iterator[Census]:
+    return count()
+
+
 def read_side_by_side(
     readings: Sequence[Reading], *, concurrency: int, now: Callable[[], datetime]
 ) -> Iterator[Page | StreamFailed]:
@@ -148,16 +178,23 @@ def read_side_by_side(
                 left[id(reading)] -= 1
                 if not left[id(reading)]:
                     yield reading.last(now())
-            elif isinstance(item, ProviderError) and not isinstance(
-                item, AccessRevoked | BreakerOpen
-            ):
-                reading._failed = True
-                yield StreamFailed(reading.stream, item, calls=1)
-            else:
-                raise item
+            elif failed := _failure(reading, item):
+                yield failed
+
+
+def _failure(reading: Reading, error: object) -> StreamFailed | None:
+    """The end of a stream that failed, told once; raises what is about more than the stream."""
+    if error is None or reading._failed:
+        return None
+    if isinstance(error, ProviderError) and not isinstance(error, AccessRevoked | BreakerOpen):
+        reading._failed = True
+        return StreamFailed(reading.stream, error, calls=1)
+    assert isinstance(error, BaseException)
+    raise error
 
 
 _Job = tuple[Reading, Part, Progress]
+_Item = Chunk | Census | BaseException | None
 
 
 def _in_turns(readings: Sequence[Reading]) -> deque[_Job]:
@@ -172,8 +209,8 @@ def _in_turns(readings: Sequence[Reading]) -> deque[_Job]:
 
 
 class _Workers:
-    """Threads that read jobs; iterating gives (reading, part, chunk), None at a part's end, or
-    what it raised."""
+    """Threads that read jobs; iterating gives (reading, part, what it yields), None at a part's
+    end, or what it raised."""
 
     AHEAD = 2
     """Chunks a thread may be ahead of whoever iterates."""
@@ -182,7 +219,7 @@ class _Workers:
         self._jobs = jobs
         self._left = len(jobs)
         self._size = min(size, len(jobs))
-        self._items: deque[tuple[Reading, Part, Chunk | BaseException | None]] = deque()
+        self._items: deque[tuple[Reading, Part, _Item]] = deque()
         self._closed = False
         self._changed = threading.Condition()
         self._threads = [
@@ -202,13 +239,13 @@ class _Workers:
         for thread in self._threads:
             thread.join()
 
-    def __iter__(self) -> Iterator[tuple[Reading, Part, Chunk | BaseException | None]]:
+    def __iter__(self) -> Iterator[tuple[Reading, Part, _Item]]:
         while self._left:
             with self._changed:
                 self._changed.wait_for(lambda: self._items)
                 item = self._items.popleft()
                 self._changed.notify_all()
-            if not isinstance(item[2], Chunk):
+            if item[2] is None or isinstance(item[2], BaseException):
                 self._left -= 1
             yield item
 
@@ -229,7 +266,7 @@ class _Workers:
                 ended = error
             self._put((reading, part, ended))
 
-    def _put(self, item: tuple[Reading, Part, Chunk | BaseException | None]) -> None:
+    def _put(self, item: tuple[Reading, Part, _Item]) -> None:
         with self._changed:
             self._changed.wait_for(
                 lambda: len(self._items) < self.AHEAD * self._size or self._closed

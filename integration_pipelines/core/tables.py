@@ -327,6 +327,7 @@ sync_queue = Table(
     Column("request_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     _provider(),
     Column("streams", ARRAY(Text)),
+    Column("objects", JSONB),
     Column("full_pass", Boolean, nullable=False, server_default=text("false")),
     Column("priority", SmallInteger, nullable=False, server_default=text("0")),
     Column("requested_by", Text, nullable=False),
@@ -352,6 +353,7 @@ sync_batches = Table(
     Column("batch_id", Uuid, nullable=False),
     Column("connection_id", Uuid, nullable=False),
     Column("streams", ARRAY(Text)),
+    Column("objects", JSONB),
     Column("full_pass", Boolean, nullable=False, server_default=text("false")),
     _time("created_at", now=True),
     _time("done_at"),
@@ -389,7 +391,7 @@ sync_logs = Table(
     Column("error", Text),
     PrimaryKeyConstraint("venue_id", "sync_id", "stream"),
     _connection(),
-    CheckConstraint("mode IN ('load', 'incremental', 'full', 'events')", name="mode"),
+    CheckConstraint("mode IN ('load', 'incremental', 'full', 'refetch')", name="mode"),
     CheckConstraint("outcome IN ('running', 'succeeded', 'failed', 'abandoned')", name="outcome"),
     Index(None, "provider"),
     Index(None, "venue_id", "connection_id"),
@@ -444,6 +446,24 @@ sync_seen = Table(
     Index(None, "venue_id", "connection_id"),
 )
 """Ids that a full pass has seen so far, a row a checkpoint, until the pass ends."""
+
+completeness = Table(
+    "completeness",
+    metadata,
+    _venue(),
+    Column("connection_id", Uuid, nullable=False),
+    _provider(),
+    Column("stream", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("expected", BigInteger, nullable=False),
+    Column("missing_ids", ARRAY(Text), nullable=False),
+    _time("counted_at", nullable=False),
+    PrimaryKeyConstraint("venue_id", "connection_id", "stream", "period"),
+    _connection(),
+    Index(None, "provider"),
+)
+"""What the provider said exists when it was last asked: ``expected`` objects of a stretch of a
+stream, of which ``missing_ids`` had not landed."""
 
 outbound_writes = Table(
     "outbound_writes",

@@ -1,6 +1,16 @@
 """Ingest: from a connection's client to landed rows."""
 
+from integration_pipelines.core.ingest.census import CensusResult, take_census
 from integration_pipelines.core.ingest.clients import open_client, unconnected_client
+from integration_pipelines.core.ingest.completeness import Shortfall
 from integration_pipelines.core.ingest.sync import StreamResult, sync
 
-__all__ = ["StreamResult", "open_client", "sync", "unconnected_client"]
+__all__ = [
+    "CensusResult",
+    "Shortfall",
+    "StreamResult",
+    "open_client",
+    "sync",
+    "take_census",
+    "unconnected_client",
+]

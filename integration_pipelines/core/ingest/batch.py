@@ -7,11 +7,11 @@ asked for (`control.sync_queue`) become batches here; one connection's trouble i
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -48,11 +48,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """One connection to sync. ``streams`` None: all of them."""
+    """One connection to sync. ``streams`` None: all of them; ``objects``: ids by stream to read
+    again singly, first."""
 
     connection: Connection
     streams: tuple[str, ...] | None = None
     full: bool = False
+    objects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def stream_names(self, provider: Provider) -> list[str]:
+        """The streams it is about, in the provider's order."""
+        asked = provider.stream_names if self.streams is None else self.streams
+        return [name for name in provider.stream_names if name in {*asked, *self.objects}]
 
 
 class Candidate(NamedTuple):
@@ -178,7 +185,7 @@ def claim_requests(session: Session, *, limit: int) -> UUID | None:
             _close_request(session, row.request_id, _why_not(connection))
             continue
         claimed.append(row.request_id)
-        item = BatchItem(connection, row.streams and tuple(row.streams), row.full_pass)
+        item = _item(connection, row)
         known = asked.get(connection.connection_id)
         asked[connection.connection_id] = _joined(known, item) if known else item
     if not asked:
@@ -190,6 +197,36 @@ def claim_requests(session: Session, *, limit: int) -> UUID | None:
         .values(batch_id=batch_id, claimed_at=func.now())
     )
     return batch_id
+
+
+def request_sync(
+    session: Session,
+    connection: Connection,
+    *,
+    requested_by: str,
+    streams: Collection[str] | None = None,
+    objects: Mapping[str, Sequence[str]] | None = None,
+    full: bool = False,
+    priority: int = 0,
+) -> UUID:
+    """Ask in `control.sync_queue` for a sync, committed by the caller; a sensor claims it.
+
+    ``streams`` and ``objects`` as in `sync`: with objects alone, ``streams`` is empty.
+    """
+    request_id = uuid4()
+    session.execute(
+        insert(sync_queue).values(
+            venue_id=connection.venue_id,
+            request_id=request_id,
+            provider=connection.provider,
+            streams=None if streams is None else list(streams),
+            objects=objects,
+            full_pass=full,
+            priority=priority,
+            requested_by=requested_by,
+        )
+    )
+    return request_id
 
 
 def open_batches(session: Session) -> list[OpenBatch]:
@@ -247,6 +284,7 @@ def _create(session: Session, items: Iterable[BatchItem]) -> UUID:
                 "batch_id": batch_id,
                 "connection_id": item.connection.connection_id,
                 "streams": item.streams,
+                "objects": dict(item.objects) or None,
                 "full_pass": item.full,
             }
             for item in items
@@ -255,12 +293,22 @@ def _create(session: Session, items: Iterable[BatchItem]) -> UUID:
     return batch_id
 
 
+def _item(connection: Connection, row: Any) -> BatchItem:
+    """What a row of `sync_queue` or `sync_batches` asks for."""
+    streams = None if row.streams is None else tuple(row.streams)
+    return BatchItem(connection, streams, row.full_pass, row.objects or {})
+
+
 def _joined(one: BatchItem, other: BatchItem) -> BatchItem:
     """One item that does what both ask for."""
     streams = None
     if one.streams is not None and other.streams is not None:
         streams = tuple(dict.fromkeys(one.streams + other.streams))
-    return BatchItem(one.connection, streams, one.full or other.full)
+    objects = {
+        name: tuple(dict.fromkeys([*one.objects.get(name, ()), *other.objects.get(name, ())]))
+        for name in {**one.objects, **other.objects}
+    }
+    return BatchItem(one.connection, streams, one.full or other.full, objects)
 
 
 def _why_not(connection: Connection | None) -> str:
@@ -351,6 +399,7 @@ def sync_item(
             connection=item.connection,
             client=open_client(item.connection),
             streams=item.streams,
+            objects=item.objects,
             full=item.full,
             run_id=run_id,
             allow_deletes=allow_deletes,
@@ -379,7 +428,7 @@ def _failed(item: BatchItem, provider: Provider, error: Exception) -> list[Strea
             error_kind=kind,
             error=redact(message)[:LONGEST_ERROR],
         )
-        for stream in item.streams or provider.stream_names
+        for stream in item.stream_names(provider)
     ]
 
 
@@ -464,11 +513,7 @@ def _take_up(engine: Engine, batch_id: UUID) -> list[BatchItem]:
             .where(sync_batches.c.batch_id == batch_id, sync_batches.c.connection_id.in_(gone))
             .values(done_at=func.now(), outcome="skipped")
         )
-    return [
-        BatchItem(due[row.connection_id], row.streams and tuple(row.streams), row.full_pass)
-        for row in rows
-        if row.connection_id in due
-    ]
+    return [_item(due[row.connection_id], row) for row in rows if row.connection_id in due]
 
 
 @_persistently

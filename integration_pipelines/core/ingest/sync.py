@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
@@ -44,6 +44,7 @@ from integration_pipelines.core.errors import (
     IntegrationError,
     ProviderError,
 )
+from integration_pipelines.core.ingest.completeness import forget_missing, settle
 from integration_pipelines.core.ingest.landing import (
     ID_SEPARATOR,
     Landed,
@@ -62,7 +63,7 @@ from integration_pipelines.core.provider import (
 from integration_pipelines.core.tables import raw_table, sync_cursors, sync_logs, sync_seen
 from integration_pipelines.core.transport import Cost, record_costs
 
-Mode = Literal["load", "incremental", "full"]
+Mode = Literal["load", "incremental", "full", "refetch"]
 Outcome = Literal["succeeded", "failed", "skipped"]
 
 CHECKPOINT_ROWS = 5_000
@@ -71,6 +72,7 @@ CHECKPOINT_SECONDS = 5.0
 BYTES_AHEAD = 24 * 2**20
 """Reading goes on while a checkpoint is landed, so this is more than one holds."""
 ANALYZE_ROWS = 2_000
+REFETCHED_AT_ONCE = 500
 VANISHED_SHARE = 0.05
 """A full pass that would delete a larger share of a stream's rows stops and asks."""
 
@@ -112,6 +114,7 @@ def sync(
     connection: Connection,
     client: Client,
     streams: Collection[str] | None = None,
+    objects: Mapping[str, Sequence[str]] | None = None,
     full: bool = False,
     run_id: str | None = None,
     allow_deletes: bool = False,
@@ -119,6 +122,7 @@ def sync(
 ) -> list[StreamResult]:
     """Bring ``streams`` (all, by default) of one connection up to date; a result a stream.
 
+    ``objects``: ids by stream to read again singly first, also of streams not in ``streams``.
     ``full`` brings streams up to date, then reads everything again, counts what that repairs and
     marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of a stream. What
     the provider or the venue does wrong is an outcome, not an exception. Another sync of the
@@ -126,14 +130,16 @@ def sync(
     session is taken up again from the last checkpoint;
     raises only if the database stays away, or on a bug of ours.
     """
-    unknown = sorted(set(streams or ()) - set(provider.stream_names))
+    objects = objects or {}
+    asked = provider.stream_names if streams is None else streams
+    unknown = sorted({*asked, *objects} - set(provider.stream_names))
     if unknown:
         raise ConfigurationError(
             f"{provider.name} has no stream {', '.join(unknown)}: "
             f"choose of {', '.join(provider.stream_names)}"
         )
-    names = [name for name in provider.stream_names if not streams or name in streams]
-    work = _Sync(engine, provider, connection, client, names, full, run_id, allow_deletes)
+    names = [name for name in provider.stream_names if name in asked]
+    work = _Sync(engine, provider, connection, client, names, objects, full, run_id, allow_deletes)
     for attempt in Retrying(
         retry=retry_if_exception_type((OperationalError, psycopg.OperationalError)),
         wait=wait_random_exponential(multiplier=0.5, max=10),
@@ -194,7 +200,8 @@ class _Sync:
         provider: Provider,
         connection: Connection,
         client: Client,
-        names: list[str],
+        names: Sequence[str],
+        objects: Mapping[str, Sequence[str]],
         full: bool,
         run_id: str | None,
         allow_deletes: bool,
@@ -207,7 +214,10 @@ class _Sync:
         self.run_id = run_id
         self.allow_deletes = allow_deletes
         self.sync_id = uuid4()
-        self.streams = {name: _Progress() for name in names}
+        self.objects = {name: list(dict.fromkeys(ids)) for name, ids in objects.items()}
+        self.streams = {name: _Progress() for name in names} | {
+            name: _Progress(mode="refetch") for name in self.objects if name not in names
+        }
         self.costs: list[Cost] = []
         self.begun = time.monotonic()
         self.logged = False
@@ -223,6 +233,7 @@ class _Sync:
                     )
                 return
             self._plan(session)
+            self._refetch(session)
             if self.full:
                 self._catch_up(session)
             self._read(session, self._plans(full=self.full))
@@ -268,6 +279,8 @@ class _Sync:
                 progress = self.streams[name]
                 cursor = held.get(name) or _Cursor(empty=self._is_empty(session, name))
                 progress.cursor = cursor
+                if progress.mode == "refetch":
+                    continue
                 if progress.cursor.state is None:
                     progress.mode = "load"
                 elif self.full:
@@ -275,6 +288,57 @@ class _Sync:
             if not self.logged:
                 self._open_log(session)
         self.logged = True
+
+    def _refetch(self, session: Session) -> None:
+        """Read again the objects asked for by id. A stream asked for by nothing else ends here."""
+        try:
+            for name, ids in self.objects.items():
+                if self.streams[name].outcome is None:
+                    self._refetch_stream(session, name, ids)
+        except IntegrationError as error:
+            for name in self._pending():
+                self._end(name, "failed", error)
+
+    def _refetch_stream(self, session: Session, name: str, ids: list[str]) -> None:
+        progress = self.streams[name]
+        try:
+            while ids:
+                found = self._look_up(name, ids[:REFETCHED_AT_ONCE])
+                with self._transaction(session):
+                    counts = self._land_found(session, name, found)
+                    self._count(session, {name: counts})
+                    forget_missing(session, self.connection, stream=name, ids=found.gone)
+                progress.landed.add(counts)
+                del ids[:REFETCHED_AT_ONCE]
+        except (AccessRevoked, BreakerOpen):
+            raise
+        except ProviderError as error:
+            self._end(name, "failed", error)
+        else:
+            if progress.mode == "refetch":
+                self._end(name, "succeeded")
+
+    def _look_up(self, name: str, ids: Sequence[str]) -> "_Found":
+        """What the provider has of these objects now."""
+        found = _Found([], [])
+        for page in self.client.fetch(name, ids):
+            self.streams[name].api_calls += page.calls
+            found.gone.extend(record.id for record in page.records if record.deleted)
+            alive = [record for record in page.records if not record.deleted]
+            if alive:
+                found.pages.append(Page(name, alive, page.observed_at, touch=True))
+        return found
+
+    def _land_found(self, session: Session, name: str, found: "_Found") -> Landed:
+        counts = Landed()
+        driver = session.connection.driver_connection
+        assert driver is not None
+        with driver.cursor() as cursor:
+            if found.pages:
+                counts = land(cursor, self._target(name), pages=found.pages)
+            if found.gone:
+                counts.deleted += mark_vanished(cursor, self._target(name), ids=found.gone)
+        return counts
 
     def _plans(self, *, full: bool) -> list[StreamPlan]:
         """What to read of every stream that has not ended."""
@@ -301,6 +365,8 @@ class _Sync:
 
     def _read(self, session: Session, plans: Sequence[StreamPlan]) -> None:
         """Land what the client reads, a checkpoint at a time."""
+        if not plans:
+            return
         pages = _Prefetched(self.client.extract(plans), BYTES_AHEAD)
         held = _Held()
         try:
@@ -366,7 +432,6 @@ class _Sync:
     def _sweep(self, session: Session, last: Page) -> None:
         """End a pass: what it did not see, and the provider does not know either, has vanished."""
         name = last.stream
-        target = self._target(name)
         progress = self.streams[name]
         with self._transaction(session):
             vanished = self._vanished(session, name, progress.cursor)
@@ -375,25 +440,10 @@ class _Sync:
                 .select_from(raw := raw_table(self.provider.name, name))
                 .where(*self._rows(raw), raw.c.deleted_at.is_(None))
             )
-        gone: list[str] = []
-        refetched: list[Page] = []
         too_many = len(vanished) > max(1, VANISHED_SHARE * (alive or 0)) and not self.allow_deletes
-        if vanished and not too_many:
-            for page in self.client.fetch(name, vanished):
-                progress.api_calls += page.calls
-                gone += [record.id for record in page.records if record.deleted]
-                alive_records = [record for record in page.records if not record.deleted]
-                if alive_records:
-                    refetched.append(Page(name, alive_records, page.observed_at, touch=True))
-        counts = Landed()
+        found = self._look_up(name, [] if too_many else vanished)
         with self._transaction(session):
-            driver = session.connection.driver_connection
-            assert driver is not None
-            with driver.cursor() as cursor:
-                if refetched:
-                    counts = land(cursor, target, pages=refetched)
-                if gone:
-                    counts.deleted += mark_vanished(cursor, target, ids=gone)
+            counts = self._land_found(session, name, found)
             self._save_cursor(session, name, last, progress.cursor)
             self._count(session, {name: counts})
         progress.landed.add(counts)
@@ -449,6 +499,7 @@ class _Sync:
                     for name, progress in self.streams.items()
                 ],
             )
+            settle(session, self.connection, streams=self.streams)
             if revoked is not None:
                 mark_revoked(session, self.connection, reason=str(revoked))
         for name, progress in self.streams.items():
@@ -642,6 +693,13 @@ class _Sync:
         progress.error = error
         progress.cursor_at = cursor_at
         progress.seconds = time.monotonic() - self.begun
+
+
+class _Found(NamedTuple):
+    """Objects looked up by id: those that exist, and the ids of those that do not."""
+
+    pages: list[Page]
+    gone: list[str]
 
 
 class _Held:

@@ -1,12 +1,14 @@
 """Stripe: payments. See README.md beside this file for limits and quirks."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from integration_pipelines.core.provider import (
     Account,
+    Census,
     Limits,
     Page,
     Provider,
@@ -16,6 +18,7 @@ from integration_pipelines.core.provider import (
 )
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Cost, Transport
+from integration_pipelines.providers.stripe.census import take_census
 from integration_pipelines.providers.stripe.client import (
     API_BASE,
     API_VERSION,
@@ -85,6 +88,14 @@ class StripeClient:
         with reading_pool(self._concurrency) as pool:
             for record, read_at, calls in retrieve_all(self._reader, pool, BY_NAME[stream], ids):
                 yield Page(stream, [record], read_at, touch=True, calls=calls)
+
+    def census(
+        self, streams: Sequence[str], since: datetime | None
+    ) -> Iterator[Census | StreamFailed]:
+        """See core.provider.Client."""
+        return take_census(
+            self._reader, [BY_NAME[name] for name in streams], since, concurrency=self._concurrency
+        )
 
     def drain_costs(self) -> list[Cost]:
         """See core.provider.Client."""

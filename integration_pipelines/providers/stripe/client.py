@@ -51,6 +51,11 @@ class Head(Struct):
         """The time that `created` filters go by, in epoch seconds; invoice items call it `date`."""
         return self.created if self.created is not None else self.date
 
+    @property
+    def created_at(self) -> datetime | None:
+        """``at`` as an instant."""
+        return None if self.at is None else datetime.fromtimestamp(self.at, UTC)
+
 
 class _Error(Struct):
     message: str = ""
@@ -130,6 +135,17 @@ class StripeReader:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+
+    def heads(self, stream: StripeStream, params: Params) -> tuple[list[Head], bool]:
+        """One page of a list, of which only ids and times are read; and whether more follows."""
+        page, heads, _ = self.transport.request(
+            "GET",
+            stream.path,
+            params=[*stream.params, *params, ("limit", str(PAGE_SIZE))],
+            endpoint="GET " + stream.path,
+            parse=_parse_list,
+        )
+        return heads, page.has_more
 
     def list(self, stream: StripeStream, params: Params) -> Listed:
         """One page of at most 100, nested lists completed. Raises what the transport raises."""

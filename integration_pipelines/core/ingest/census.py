@@ -1,0 +1,181 @@
+"""Census: ask a provider which objects exist, and find what has not landed.
+
+Nothing that a sync has read is trusted for it. What is not here is first looked for by a sync of
+what is new; what is then still missing is a shortfall, kept in `control.completeness` and asked
+for by id in `control.sync_queue`.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection as Session
+from sqlalchemy import Engine, func, select
+
+from integration_pipelines.core.credentials import Connection
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.ingest import completeness
+from integration_pipelines.core.ingest.batch import request_sync
+from integration_pipelines.core.ingest.completeness import Cursor, Shortfall
+from integration_pipelines.core.ingest.sync import sync
+from integration_pipelines.core.provider import Client, Provider, StreamFailed
+from integration_pipelines.core.tables import sync_cursors, sync_queue
+from integration_pipelines.core.transport import record_costs
+
+REQUESTED_BY = "completeness"
+REFETCHED_AT_MOST = 2_000
+"""Of a stream; where more is missing, a full pass is the cheaper way."""
+
+
+@dataclass(slots=True)
+class CensusResult:
+    """One connection's census. ``found``: every period of each stream counted; ``failed``: the
+    streams that could not be, and why; ``requested``: whether what is missing was asked for."""
+
+    connection: Connection
+    found: dict[str, list[Shortfall]] = field(default_factory=dict)
+    failed: dict[str, IntegrationError] = field(default_factory=dict)
+    requested: bool = False
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """Ids by stream that the provider has and we have not."""
+        ids = {
+            stream: [object_id for period in periods for object_id in period.missing_ids]
+            for stream, periods in self.found.items()
+        }
+        return {stream: missing for stream, missing in ids.items() if missing}
+
+
+def take_census(
+    engine: Engine,
+    *,
+    provider: Provider,
+    connection: Connection,
+    client: Client,
+    streams: Collection[str] | None = None,
+    since: datetime | None = None,
+    run_id: str | None = None,
+) -> CensusResult:
+    """Count what exists against what landed, of ``streams`` (all, by default) once loaded.
+
+    ``since``: leave out what was created before its month. What the provider refuses is in the
+    result, not an exception.
+    """
+    if since is not None:
+        since = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    result = CensusResult(connection)
+    with engine.connect() as session:
+        with session.begin():
+            venue_scope(session, connection.venue_id)
+            loaded = _loaded(session, connection)
+            begun = session.scalars(select(func.now())).one()
+        names = [
+            name
+            for name in provider.stream_names
+            if name in loaded and (streams is None or name in streams)
+        ]
+        try:
+            _count(session, connection, client, names, since, result)
+        except IntegrationError as error:
+            result.failed |= dict.fromkeys(names, error)
+        counted = [name for name in names if name not in result.failed]
+        _compare(session, connection, counted, result)
+        if result.missing:
+            sync(
+                engine,
+                provider=provider,
+                connection=connection,
+                client=client,
+                streams=list(result.missing),
+                run_id=run_id,
+            )
+            _compare(session, connection, list(result.missing), result)
+        with session.begin():
+            venue_scope(session, connection.venue_id)
+            for name in counted:
+                completeness.record(
+                    session,
+                    connection,
+                    stream=name,
+                    found=result.found[name],
+                    counted_at=begun,
+                    since=since,
+                )
+            result.requested = _ask_for(session, connection, result.missing)
+            record_costs(session, client.drain_costs())
+        # What was put down goes with the session.
+        session.invalidate()
+    return result
+
+
+def _loaded(session: Session, connection: Connection) -> set[str]:
+    """Streams whose first load has ended."""
+    return set(
+        session.scalars(
+            select(sync_cursors.c.stream).where(
+                sync_cursors.c.venue_id == connection.venue_id,
+                sync_cursors.c.connection_id == connection.connection_id,
+                sync_cursors.c.cursor_at.is_not(None),
+            )
+        )
+    )
+
+
+def _count(
+    session: Session,
+    connection: Connection,
+    client: Client,
+    names: list[str],
+    since: datetime | None,
+    result: CensusResult,
+) -> None:
+    """Put down what the client counts."""
+    for piece in client.census(names, since):
+        if isinstance(piece, StreamFailed):
+            result.failed[piece.stream] = piece.error
+            continue
+        with session.begin(), _cursor(session) as cursor:
+            completeness.put_down(cursor, piece)
+
+
+def _compare(
+    session: Session, connection: Connection, names: list[str], result: CensusResult
+) -> None:
+    with session.begin():
+        venue_scope(session, connection.venue_id)
+        with _cursor(session) as cursor:
+            for name in names:
+                result.found[name] = completeness.compare(cursor, connection, name)
+
+
+def _cursor(session: Session) -> Cursor:
+    driver = session.connection.driver_connection
+    assert driver is not None
+    cursor: Cursor = driver.cursor()
+    return cursor
+
+
+def _ask_for(session: Session, connection: Connection, missing: dict[str, list[str]]) -> bool:
+    """Ask for what is missing, unless that still waits; returns whether it is asked for."""
+    if not missing:
+        return False
+    waiting = session.scalar(
+        select(func.count())
+        .select_from(sync_queue)
+        .where(
+            sync_queue.c.venue_id == connection.venue_id,
+            sync_queue.c.provider == connection.provider,
+            sync_queue.c.requested_by == REQUESTED_BY,
+            sync_queue.c.done_at.is_(None),
+        )
+    )
+    if not waiting:
+        few = {name: ids for name, ids in missing.items() if len(ids) <= REFETCHED_AT_MOST}
+        many = [name for name in missing if name not in few]
+        if few:
+            request_sync(session, connection, requested_by=REQUESTED_BY, streams=[], objects=few)
+        if many:
+            request_sync(session, connection, requested_by=REQUESTED_BY, streams=many, full=True)
+    return True
