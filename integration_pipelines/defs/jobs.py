@@ -29,7 +29,7 @@ from integration_pipelines.defs.canonical_assets import (
     check_results,
     materializations,
 )
-from integration_pipelines.defs.checks import every_venue_synced
+from integration_pipelines.defs.checks import every_object_landed, every_venue_synced
 from integration_pipelines.defs.dbt_build import build
 from integration_pipelines.defs.records import (
     Recorder,
@@ -117,6 +117,16 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
         for name in sorted({result.provider for result in done}):
             for checked in every_venue_synced.evaluate(
                 session, provider=name, streams=PROVIDERS[name].stream_names
+            ):
+                log_check(context, checked)
+            # What only a refetch or a pass can mend.
+            mended = {
+                result.stream
+                for result in done
+                if result.provider == name and result.mode in ("refetch", "full")
+            }
+            for checked in every_object_landed.evaluate(
+                session, provider=name, streams=sorted(mended)
             ):
                 log_check(context, checked)
     failed = [result for result in done if result.outcome != "succeeded"]

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.ingest import StreamResult
-from integration_pipelines.core.ingest.batch import BatchItem, sync_all, sync_item
+from integration_pipelines.core.ingest.batch import BatchItem, side_by_side, sync_item
 from integration_pipelines.core.provider import Provider
-from integration_pipelines.defs.checks import every_venue_synced
+from integration_pipelines.defs.checks import every_object_landed, every_venue_synced
 from integration_pipelines.defs.partitions import venues
 from integration_pipelines.defs.plots import recent_volumes
 from integration_pipelines.defs.records import (
@@ -27,6 +27,8 @@ from integration_pipelines.defs.records import (
 )
 from integration_pipelines.defs.resources import Pipeline, ProviderApi
 from integration_pipelines.providers import PROVIDERS
+
+CHECKS = (every_venue_synced, every_object_landed)
 
 
 class SyncConfig(dg.Config):
@@ -59,7 +61,7 @@ def raw_assets(provider: Provider) -> dg.AssetsDefinition:
             )
             for stream in provider.streams
         ],
-        check_specs=[every_venue_synced.check_spec(key) for key in keys.values()],
+        check_specs=[check.check_spec(key) for key in keys.values() for check in CHECKS],
         partitions_def=venues,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,
@@ -70,11 +72,16 @@ def raw_assets(provider: Provider) -> dg.AssetsDefinition:
         streams = [name for name, key in keys.items() if key in context.selected_asset_keys]
         results = _sync(context, config, pipeline, provider, streams) if streams else []
         with pipeline.engine.connect() as session:
-            yield from every_venue_synced.evaluate(
-                session,
-                provider=provider.name,
-                streams=[key.asset_key.path[-1] for key in context.selected_asset_check_keys],
-            )
+            for check in CHECKS:
+                yield from check.evaluate(
+                    session,
+                    provider=provider.name,
+                    streams=[
+                        key.asset_key.path[-1]
+                        for key in context.selected_asset_check_keys
+                        if key.name == check.NAME
+                    ],
+                )
         failed = [result for result in results if result.outcome != "succeeded"]
         if failed and (len(failed) == len(results) or len(context.partition_keys) == 1):
             raise failure(failed)
@@ -124,7 +131,7 @@ def _sync(
         for stream in streams
     ]
     with Recorder(context) as recorder:
-        for item, synced in sync_all(items, sync_one=sync_one, concurrency=config.concurrency):
+        for item, synced in side_by_side(items, sync_one, concurrency=config.concurrency):
             plots = {}
             if len(context.partition_keys) == 1:
                 with pipeline.engine.connect() as session:

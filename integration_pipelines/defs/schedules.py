@@ -5,12 +5,16 @@ from collections.abc import Iterator
 import dagster as dg
 
 from integration_pipelines.core.ingest.batch import create_batch, due_connections
+from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import run_request
 
 CONNECTIONS_PER_BATCH = 2_500
 """About what one run syncs within a quarter of an hour; more make another run beside it."""
+
+CENSUS_DAYS = 35
+SUNDAY = 6
 
 
 @dg.schedule(
@@ -32,6 +36,18 @@ def nightly_full(pipeline: Pipeline) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Once a night: everything again, to find what vanished or was missed. It asks each hour of
     the night (UTC), so that a connection that was busy, or a run that failed, has another turn."""
     yield from _requests(pipeline, full=True)
+
+
+@dg.schedule(
+    job=take_census,
+    cron_schedule="10 8 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def daily_census(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Once a day, after the night's full passes: what exists at the providers and is not here, of
+    the last months; on Sundays of all time."""
+    whole = context.scheduled_execution_time.weekday() == SUNDAY
+    return dg.RunRequest(run_config={} if whole else {"days": CENSUS_DAYS})
 
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:

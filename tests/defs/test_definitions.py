@@ -72,9 +72,9 @@ def test_every_asset_is_partitioned_by_venue_described_and_in_its_group() -> Non
 
 def test_each_raw_asset_is_watched_and_each_test_of_dbts_is_a_check() -> None:
     checks = {(key.asset_key, key.name) for key in GRAPH.asset_check_keys}
-    watched = {key for key, name in checks if name == "every_venue_synced"}
-    assert watched == RAW
-    assert len(checks) == len(RAW) + len(project().tests)
+    for check in ("every_venue_synced", "every_object_landed"):
+        assert {key for key, name in checks if name == check} == RAW
+    assert len(checks) == 2 * len(RAW) + len(project().tests)
     assert (dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_is_complete") in checks
 
 
@@ -83,6 +83,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "incremental",
         "nightly_full",
+        "daily_census",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "requested_syncs",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -339,44 +339,48 @@ def run_batch(
     """
     with _in_hand(engine, batch_id) as mine:
         items = _take_up(engine, batch_id) if mine else []
-        for item, results in sync_all(items, sync_one=sync_one, concurrency=concurrency):
+        for item, results in side_by_side(items, sync_one, concurrency=concurrency):
             _finish(engine, batch_id, item, _outcome(results))
             yield results
 
 
-def sync_all(
-    items: Sequence[BatchItem], *, sync_one: SyncOne, concurrency: int
-) -> Iterator[tuple[BatchItem, list[StreamResult]]]:
-    """Sync ``items``, at most ``concurrency`` at a time; yields each when it is done.
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-    Who stops listening waits for nobody: no further sync begins, and those under way end with the
-    process, which they survive at any instant.
+
+def side_by_side(
+    items: Sequence[Item], work: Callable[[Item], Result], *, concurrency: int
+) -> Iterator[tuple[Item, Result]]:
+    """Do ``work`` on each item, at most ``concurrency`` at a time; yields each when it is done.
+
+    Who stops listening waits for nobody: nothing further begins, and what is under way ends with
+    the process, which a sync survives at any instant.
     """
-    todo: queue.SimpleQueue[BatchItem] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[BatchItem, list[StreamResult] | BaseException]]
+    todo: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Item, Result, None] | tuple[Item, None, BaseException]]
     done = queue.SimpleQueue()
     stopped = threading.Event()
     for item in items:
         todo.put(item)
 
-    def work() -> None:
+    def take() -> None:
         with suppress(queue.Empty):
             while not stopped.is_set():
                 item = todo.get_nowait()
                 try:
-                    done.put((item, sync_one(item)))
+                    done.put((item, work(item), None))
                 except BaseException as error:
-                    done.put((item, error))
+                    done.put((item, None, error))
 
     for _ in range(min(concurrency, len(items))):
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(work,), daemon=True).start()
+        threading.Thread(target=context.run, args=(take,), daemon=True).start()
     try:
         for _ in items:
-            item, results = done.get()
-            if isinstance(results, BaseException):
-                raise results
-            yield item, results
+            item, result, error = done.get()
+            if error is not None:
+                raise error
+            yield item, cast(Result, result)
     finally:
         stopped.set()
 

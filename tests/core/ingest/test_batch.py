@@ -25,7 +25,7 @@ from integration_pipelines.core.ingest.batch import (
     due_connections,
     open_batches,
     run_batch,
-    sync_all,
+    side_by_side,
     sync_item,
 )
 from integration_pipelines.core.ingest.sync import StreamResult
@@ -255,7 +255,7 @@ def test_concurrency_is_bounded_and_used(pipeline_engine: Engine, halls: list[st
         return [result(item)]
 
     items = [BatchItem(candidate(f"venue-{n}").connection) for n in range(12)]
-    assert len(list(sync_all(items, sync_one=sync_one, concurrency=3))) == 12
+    assert len(list(side_by_side(items, sync_one, concurrency=3))) == 12
     assert most == 3
 
 
@@ -268,7 +268,7 @@ def test_who_stops_listening_starts_no_further_sync() -> None:
         return [result(item)]
 
     items = [BatchItem(candidate(f"venue-{n}").connection) for n in range(20)]
-    listening = sync_all(items, sync_one=sync_one, concurrency=2)
+    listening = side_by_side(items, sync_one, concurrency=2)
     next(listening)
     listening.close()
     time.sleep(0.2)
