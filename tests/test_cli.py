@@ -34,7 +34,7 @@ STATUS_KEYS = {
     *("venue_id", "provider", "account_id", "account_name", "currency", "country", "livemode"),
     *("status", "status_reason", "connected_at", "breaker", "breaker_open_until"),
     *("last_success_at", "last_failure_at", "last_error", "oldest_cursor_at"),
-    *("newest_cursor_at", "failing_streams", "dead_letters"),
+    *("newest_cursor_at", "failing_streams", "repaired", "missing", "dead_letters"),
 }
 
 Completed = subprocess.CompletedProcess[str]
@@ -260,7 +260,7 @@ def test_the_url_opens_the_database_as_the_role_asked_for(run: Run) -> None:
 
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
-    assert read_json(run("status", "--json")) == {"connections": []}
+    assert read_json(run("status", "--json")) == {"connections": [], "budgets": []}
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def test_a_key_that_the_provider_refuses_is_not_stored(
         run_here("connect", "stripe", "--venue", "hall", stdin=json.dumps({"api_key": key}))
     )
     assert "Invalid API Key" in said and key not in said
-    assert read_json(run_here("status", "--json")) == {"connections": []}
+    assert read_json(run_here("status", "--json")) == {"connections": [], "budgets": []}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`integrations status`."""
 
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 import click
@@ -10,13 +11,16 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
+from integration_pipelines.core.budget import Budget, read_budgets
 from integration_pipelines.core.tables import (
+    completeness,
     connections,
     integration_health,
     integration_webhooks,
     sync_cursors,
     sync_logs,
 )
+from integration_pipelines.providers import PROVIDERS
 
 COLUMNS = (
     "venue_id",
@@ -27,6 +31,8 @@ COLUMNS = (
     "complete_up_to",
     "last_success",
     "failing_streams",
+    "repaired",
+    "missing",
     "dead_letters",
 )
 
@@ -35,14 +41,22 @@ COLUMNS = (
 @json_option
 @click.pass_obj
 def status(application: Application, as_json: bool) -> None:
-    """Connections, their health and freshness, dead letters.
+    """Connections, their health and freshness, dead letters; metered reads of the month.
 
-    "Complete up to" is the instant up to which every stream of the account is known to be here.
+    "Complete up to" is the instant up to which every stream of the account is known to be here;
+    "repaired" what its latest full pass found that incremental syncs had missed; "missing" what
+    the provider says exists and is not here.
     """
     with application.engine() as engine, engine.connect() as session:
         found = read_status(session)
+        budgets = read_budgets(session, application.settings, PROVIDERS.values())
     if as_json:
-        print_json({"connections": found})
+        print_json(
+            {
+                "connections": found,
+                "budgets": [_budget(budget) for budget in budgets.values() if budget.accounts],
+            }
+        )
     elif not found:
         click.echo(
             "no account is connected: `integrations venues add SLUG`, then "
@@ -54,6 +68,21 @@ def status(application: Application, as_json: bool) -> None:
             reason = row["status_reason"] or (row["failing_streams"] and row["last_error"])
             if reason:
                 click.echo(f"{row['venue_id']}/{row['provider']}: {reason}")
+        for budget in budgets.values():
+            if budget.accounts:
+                click.echo(budget.words)
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "provider": budget.provider,
+        "allowed": budget.allowed,
+        "used": budget.used,
+        "forecast": budget.forecast,
+        "ends": budget.ends,
+        "accounts": len(budget.accounts),
+        "slowdown": budget.slowdown if isfinite(budget.slowdown) else None,
+    }
 
 
 def read_status(session: Session) -> list[dict[str, Any]]:
@@ -61,7 +90,8 @@ def read_status(session: Session) -> list[dict[str, Any]]:
 
     ``oldest_cursor_at`` and ``newest_cursor_at``: up to when the least and the most fresh of its
     streams is complete; the oldest is None while a stream has not been read once.
-    ``failing_streams``: those whose latest sync did not succeed.
+    ``failing_streams``: those whose latest sync did not succeed. ``repaired`` and ``missing`` are
+    rows and objects, None before the first full pass and the first census.
     """
     cursors = (
         select(
@@ -98,6 +128,26 @@ def read_status(session: Session) -> list[dict[str, Any]]:
         .group_by(integration_webhooks.c.connection_id)
         .subquery()
     )
+    pass_result = (
+        select(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.repaired)
+        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
+        .where(sync_logs.c.repaired.is_not(None))
+        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
+        .subquery()
+    )
+    repaired = (
+        select(pass_result.c.connection_id, func.sum(pass_result.c.repaired).label("rows"))
+        .group_by(pass_result.c.connection_id)
+        .subquery()
+    )
+    missing = (
+        select(
+            completeness.c.connection_id,
+            func.sum(func.cardinality(completeness.c.missing_ids)).label("objects"),
+        )
+        .group_by(completeness.c.connection_id)
+        .subquery()
+    )
     health = integration_health.c
     rows = session.execute(
         select(
@@ -125,6 +175,8 @@ def read_status(session: Session) -> list[dict[str, Any]]:
             cursors.c.newest.label("newest_cursor_at"),
             cursors.c.whole,
             func.coalesce(failing.c.streams, []).label("failing_streams"),
+            repaired.c.rows.label("repaired"),
+            missing.c.objects.label("missing"),
             func.coalesce(dead.c.letters, 0).label("dead_letters"),
         )
         .select_from(connections)
@@ -137,6 +189,8 @@ def read_status(session: Session) -> list[dict[str, Any]]:
         )
         .outerjoin(cursors, cursors.c.connection_id == connections.c.connection_id)
         .outerjoin(failing, failing.c.connection_id == connections.c.connection_id)
+        .outerjoin(repaired, repaired.c.connection_id == connections.c.connection_id)
+        .outerjoin(missing, missing.c.connection_id == connections.c.connection_id)
         .outerjoin(dead, dead.c.connection_id == connections.c.connection_id)
         .where(connections.c.status != "disconnected")
         .order_by(connections.c.venue_id, connections.c.provider)

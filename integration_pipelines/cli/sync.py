@@ -23,7 +23,7 @@ from integration_pipelines.cli.connections import find_provider, require_venue
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import ConfigurationError, IntegrationError
-from integration_pipelines.core.ingest.batch import abandon, create_batch
+from integration_pipelines.core.ingest.batch import BatchItem, abandon, create_batch
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import sync_logs
 from integration_pipelines.providers import PROVIDERS
@@ -204,7 +204,8 @@ def run(
 
     with engine.begin() as session:
         batch_id = create_batch(
-            session, connections=asked.connections, full=asked.full, streams=asked.streams
+            session,
+            [BatchItem(connection, asked.streams, asked.full) for connection in asked.connections],
         )
     try:
         with (

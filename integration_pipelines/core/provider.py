@@ -6,7 +6,7 @@ cursors, deletes, retries, limits and records of the sync are the core's and the
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -160,6 +160,31 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Cadence:
+    """Streams that one reading brings up to date, and how often that is worth what it takes.
+
+    ``reads``: what it costs when little has changed; ``every``: the shortest interval that is of
+    use; ``with_events``: the same where webhooks tell of changes; ``full``: it reads everything
+    again, a pass over all streams.
+    """
+
+    streams: tuple[str, ...]
+    reads: int
+    every: timedelta
+    with_events: timedelta | None = None
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """What a provider sells by the month: reads of all accounts together, as many as
+    ``monthly_reads`` says of the settings. The ``cadences`` together hold every stream."""
+
+    monthly_reads: Callable[[Any], int]
+    cadences: tuple[Cadence, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What of an account is the connection's: these locations (None: all of them), and, if it is
     the account's primary connection, what belongs to no location."""
@@ -178,7 +203,7 @@ class Provider:
     ``credentials`` is the model of what opens an account (the JSON that `integrations connect`
     reads). ``open_client(settings, credentials, make_transport, scope)`` gives the client of one
     connection; ``make_transport`` is bound to the venue and account and takes the provider's part:
-    base_url, headers, limits, classify.
+    base_url, headers, limits, classify, metered. ``metering``: None where reads cost nothing.
     """
 
     name: str
@@ -186,6 +211,7 @@ class Provider:
     streams: tuple[Stream, ...]
     credentials: type[BaseModel]
     open_client: Callable[[Any, BaseModel, Callable[..., Any], Scope], Client]
+    metering: Metering | None = None
 
     @property
     def stream_names(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     quickbooks_client_secret: SecretStr | None = None
     quickbooks_webhook_token: SecretStr | None = None
     quickbooks_sandbox: bool = False
+    quickbooks_monthly_reads: int = Field(default=500_000, gt=0)
     quickbooks_api_base: str | None = None
     quickbooks_oauth_base: str | None = None
 

@@ -5,7 +5,7 @@ the next publishes the venues that changed by one dbt build. A venue's failure n
 row of `control.sync_logs`, named by the check `every_venue_synced`. The run fails where no stream
 of any venue could be read, and where dbt cannot build.
 
-    batch_id = create_batch(session, connections=…)
+    batch_id = create_batch(session, [BatchItem(connection), …])
     defs.resolve_job_def("sync_venues").execute_in_process(
         run_config=run_config(batch_id), tags=run_tags(batch_id), instance=open_instance(settings)
     )

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from integration_pipelines.core.ingest.batch import create_batch, due_connections
+from integration_pipelines.core.budget import read_budgets
+from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import run_request
+from integration_pipelines.providers import PROVIDERS
 
 CONNECTIONS_PER_BATCH = 2_500
 """About what one run syncs within a quarter of an hour; more make another run beside it."""
@@ -52,12 +54,14 @@ def daily_census(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:
     with pipeline.engine.begin() as session:
-        due = due_connections(session, full=full)
+        budgets = read_budgets(session, pipeline.settings, PROVIDERS.values())
+        items = due(session, budgets=budgets, full=full)
         batches = [
-            create_batch(session, connections=due[start : start + CONNECTIONS_PER_BATCH], full=full)
-            for start in range(0, len(due), CONNECTIONS_PER_BATCH)
+            create_batch(session, items[start : start + CONNECTIONS_PER_BATCH])
+            for start in range(0, len(items), CONNECTIONS_PER_BATCH)
         ]
+    slowed = "; ".join(budget.words for budget in budgets.values() if budget.slowdown > 1)
     if not batches:
-        yield dg.SkipReason("no connection is due")
+        yield dg.SkipReason("no connection is due" + (slowed and f": {slowed}"))
     for batch_id in batches:
-        yield run_request(batch_id)
+        yield run_request(batch_id, **({"slowed": slowed} if slowed else {}))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, text
 
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import Role, create_engine, venue_scope
-from integration_pipelines.core.ingest.batch import create_batch
+from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
 from integration_pipelines.definitions import defs
@@ -27,7 +27,9 @@ def run(instance: dg.DagsterInstance, pipeline_engine: Engine) -> Any:
     ) -> dg.ExecuteInProcessResult:
         if batch_id is None:
             with pipeline_engine.begin() as session:
-                batch_id = create_batch(session, connections=open_connections(session), **asked)
+                batch_id = create_batch(
+                    session, [BatchItem(each, **asked) for each in open_connections(session)]
+                )
         return defs.resolve_job_def("sync_venues").execute_in_process(
             run_config=run_config(batch_id),
             op_selection=only,
@@ -145,7 +147,9 @@ def _rebuild(run: Any, engine: Engine, venue_id: str) -> Any:
     """Publish one venue again, as after a full pass."""
     with engine.begin() as session:
         connections = open_connections(session, venue_ids=[venue_id])
-        batch_id = create_batch(session, connections=connections, full=True, streams=["coupons"])
+        batch_id = create_batch(
+            session, [BatchItem(each, ("coupons",), full=True) for each in connections]
+        )
     return run(batch_id=batch_id)
 
 

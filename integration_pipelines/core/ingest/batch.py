@@ -7,6 +7,7 @@ asked for (`control.sync_queue`) become batches here; one connection's trouble i
 import contextvars
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from sqlalchemy import Connection as Session
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from integration_pipelines.core.budget import Budget
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
@@ -37,6 +39,9 @@ from integration_pipelines.core.tables import (
 
 FULL_PASS_EVERY = timedelta(hours=20)
 """Less than a day, so that a nightly pass that came late does not shift the next one."""
+
+SLACK = timedelta(minutes=5)
+"""A reading ends a while after the tick that began it, and its interval is met all the same."""
 
 FORGET_AFTER = timedelta(hours=1)
 """Rows of a batch that are done: `sync_logs` keeps the history."""
@@ -65,7 +70,8 @@ class BatchItem:
 class Candidate(NamedTuple):
     """A connection that may be synced, and what bears on whether to do so now.
 
-    ``full_pass_at``: when the stream read whole the longest ago was; None before the first load.
+    ``full_pass_at``: when the stream read whole the longest ago was; None before the first load;
+    ``read_at``: when each stream was last read, where reads are metered.
     """
 
     connection: Connection
@@ -73,6 +79,7 @@ class Candidate(NamedTuple):
     breaker_open_until: datetime | None
     synced_at: datetime | None
     full_pass_at: datetime | None
+    read_at: Mapping[str, datetime] = {}
 
 
 class OpenBatch(NamedTuple):
@@ -86,31 +93,62 @@ class OpenBatch(NamedTuple):
 # Who is due.
 
 
-def due_connections(session: Session, *, full: bool = False) -> list[Connection]:
-    """Connections to sync now, those that waited longest first; ``full``: to read whole again."""
+def due(
+    session: Session, *, budgets: Mapping[str, Budget] | None = None, full: bool = False
+) -> list[BatchItem]:
+    """What to sync now, those that waited longest first; ``full``: what to read whole again.
+
+    ``budgets``: of the metered providers, whose readings are spaced by them.
+    """
     now = session.scalars(select(func.now())).one()
-    return choose_due(_candidates(session), full=full, now=now)
+    budgets = budgets or {}
+    return choose_due(_candidates(session, budgets), budgets=budgets, full=full, now=now)
 
 
-def choose_due(candidates: Iterable[Candidate], *, full: bool, now: datetime) -> list[Connection]:
+def choose_due(
+    candidates: Iterable[Candidate],
+    *,
+    budgets: Mapping[str, Budget] | None = None,
+    full: bool,
+    now: datetime,
+) -> list[BatchItem]:
     """Of candidates those not already in a batch nor behind an open breaker; ``full``: and whose
-    last full pass is long enough ago (before the first load, every sync is one)."""
-    due = [
-        candidate
-        for candidate in candidates
-        if not candidate.in_batch
-        and (candidate.breaker_open_until is None or candidate.breaker_open_until <= now)
-        and (not full or _pass_is_due(candidate.full_pass_at, now))
-    ]
-    due.sort(key=lambda candidate: (candidate.synced_at is not None, candidate.synced_at))
-    return [candidate.connection for candidate in due]
+    last full pass is long enough ago (before the first load, every sync is one). Of a metered
+    provider, the streams whose turn has come."""
+    chosen = []
+    for candidate in candidates:
+        blocked_until = candidate.breaker_open_until
+        if candidate.in_batch or (blocked_until is not None and blocked_until > now):
+            continue
+        budget = (budgets or {}).get(candidate.connection.provider)
+        if full:
+            every = budget.pass_interval(candidate.connection.connection_id) if budget else None
+            if _is_over(candidate.full_pass_at, every or FULL_PASS_EVERY, now):
+                chosen.append((candidate, BatchItem(candidate.connection, full=True)))
+        elif budget is None or candidate.full_pass_at is None:
+            chosen.append((candidate, BatchItem(candidate.connection)))
+        elif streams := tuple(_whose_turn(candidate, budget, now)):
+            chosen.append((candidate, BatchItem(candidate.connection, streams)))
+    chosen.sort(key=lambda one: (one[0].synced_at is not None, one[0].synced_at))
+    return [item for _, item in chosen]
 
 
-def _pass_is_due(last: datetime | None, now: datetime) -> bool:
-    return last is not None and last <= now - FULL_PASS_EVERY
+def _whose_turn(candidate: Candidate, budget: Budget, now: datetime) -> Iterator[str]:
+    """Streams whose last reading is as long ago as the budget spaces them."""
+    for cadence in budget.metering.cadences:
+        if cadence.full:
+            continue
+        interval = budget.interval(cadence, candidate.connection.connection_id) - SLACK
+        read = [candidate.read_at.get(stream) for stream in cadence.streams]
+        if any(at is None or at <= now - interval for at in read):
+            yield from cadence.streams
 
 
-def _candidates(session: Session) -> list[Candidate]:
+def _is_over(last: datetime | None, interval: timedelta, now: datetime) -> bool:
+    return last is not None and last <= now - interval
+
+
+def _candidates(session: Session, budgets: Mapping[str, Budget]) -> list[Candidate]:
     in_batch: set[UUID] = set(
         session.scalars(
             select(sync_batches.c.connection_id).where(sync_batches.c.done_at.is_(None))
@@ -135,6 +173,18 @@ def _candidates(session: Session) -> list[Candidate]:
             ).group_by(sync_cursors.c.connection_id)
         )
     }
+    metered = [account for budget in budgets.values() for account in budget.accounts]
+    read_at: dict[UUID, dict[str, datetime]] = defaultdict(dict)
+    for row in (
+        session.execute(
+            select(
+                sync_cursors.c.connection_id, sync_cursors.c.stream, sync_cursors.c.updated_at
+            ).where(sync_cursors.c.connection_id == func.any(metered))
+        )
+        if metered
+        else ()
+    ):
+        read_at[row.connection_id][row.stream] = row.updated_at
     return [
         Candidate(
             connection,
@@ -142,6 +192,7 @@ def _candidates(session: Session) -> list[Candidate]:
             breaker_open_until=blocked.get((connection.venue_id, connection.provider)),
             synced_at=cursor.synced_at if cursor else None,
             full_pass_at=cursor.full_pass_at if cursor else None,
+            read_at=read_at.get(connection.connection_id, {}),
         )
         for connection in open_connections(session, due=True)
         for cursor in [cursors.get(connection.connection_id)]
@@ -151,16 +202,25 @@ def _candidates(session: Session) -> list[Candidate]:
 # Batches and their life.
 
 
-def create_batch(
-    session: Session,
-    *,
-    connections: Iterable[Connection],
-    full: bool = False,
-    streams: Collection[str] | None = None,
-) -> UUID:
-    """A batch of ``connections``, to be run by its id; committed by the caller."""
-    chosen = None if streams is None else tuple(streams)
-    return _create(session, [BatchItem(connection, chosen, full) for connection in connections])
+def create_batch(session: Session, items: Iterable[BatchItem]) -> UUID:
+    """A batch of ``items``, to be run by its id; committed by the caller."""
+    batch_id = uuid4()
+    session.execute(delete(sync_batches).where(sync_batches.c.done_at < func.now() - FORGET_AFTER))
+    session.execute(
+        insert(sync_batches),
+        [
+            {
+                "venue_id": item.connection.venue_id,
+                "batch_id": batch_id,
+                "connection_id": item.connection.connection_id,
+                "streams": item.streams,
+                "objects": dict(item.objects) or None,
+                "full_pass": item.full,
+            }
+            for item in items
+        ],
+    )
+    return batch_id
 
 
 def claim_requests(session: Session, *, limit: int) -> UUID | None:
@@ -190,7 +250,7 @@ def claim_requests(session: Session, *, limit: int) -> UUID | None:
         asked[connection.connection_id] = _joined(known, item) if known else item
     if not asked:
         return None
-    batch_id = _create(session, asked.values())
+    batch_id = create_batch(session, asked.values())
     session.execute(
         update(sync_queue)
         .where(sync_queue.c.request_id.in_(claimed))
@@ -271,26 +331,6 @@ def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]
         sync_batches.c.batch_id == batch_id, sync_batches.c.full_pass
     )
     return sorted(session.scalars(changed.union(read_whole)))
-
-
-def _create(session: Session, items: Iterable[BatchItem]) -> UUID:
-    batch_id = uuid4()
-    session.execute(delete(sync_batches).where(sync_batches.c.done_at < func.now() - FORGET_AFTER))
-    session.execute(
-        insert(sync_batches),
-        [
-            {
-                "venue_id": item.connection.venue_id,
-                "batch_id": batch_id,
-                "connection_id": item.connection.connection_id,
-                "streams": item.streams,
-                "objects": dict(item.objects) or None,
-                "full_pass": item.full,
-            }
-            for item in items
-        ],
-    )
-    return batch_id
 
 
 def _item(connection: Connection, row: Any) -> BatchItem:

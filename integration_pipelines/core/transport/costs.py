@@ -15,7 +15,7 @@ from integration_pipelines.core.tables import integration_costs
 class Cost:
     """Calls to one endpoint on one day (UTC, the database's clock). ``calls`` counts every
     request sent, retries too; ``errors`` those without a usable answer, ``rate_limited`` among
-    them; ``seconds`` the time they took together."""
+    them; ``seconds`` the time they took together; ``cost`` those that the provider meters."""
 
     venue_id: str
     provider: str
@@ -25,14 +25,16 @@ class Cost:
     errors: int = 0
     rate_limited: int = 0
     seconds: float = 0.0
+    cost: int = 0
 
 
 class CostCounter:
-    """Counts one connection's calls. Thread-safe."""
+    """Counts one connection's calls; all of them cost if ``metered``. Thread-safe."""
 
-    def __init__(self, *, venue_id: str, provider: str) -> None:
+    def __init__(self, *, venue_id: str, provider: str, metered: bool = False) -> None:
         self._venue_id = venue_id
         self._provider = provider
+        self._metered = metered
         self._costs: dict[tuple[str, date], Cost] = {}
         self._lock = Lock()
 
@@ -49,6 +51,7 @@ class CostCounter:
             cost.errors += error
             cost.rate_limited += rate_limited
             cost.seconds += seconds
+            cost.cost += self._metered
 
     def drain(self) -> list[Cost]:
         """What was counted since the last call of this."""
@@ -68,7 +71,7 @@ def record_costs(connection: Connection, costs: Sequence[Cost]) -> None:
             index_elements=[held.venue_id, held.provider, held.endpoint, held.day],
             set_={
                 name: held[name] + new[name]
-                for name in ("calls", "errors", "rate_limited", "seconds")
+                for name in ("calls", "errors", "rate_limited", "seconds", "cost")
             },
         ),
         # In one order, so that two syncs of a venue never wait for each other's rows.
@@ -82,6 +85,7 @@ def record_costs(connection: Connection, costs: Sequence[Cost]) -> None:
                 "errors": cost.errors,
                 "rate_limited": cost.rate_limited,
                 "seconds": cost.seconds,
+                "cost": cost.cost,
             }
             for cost in sorted(costs, key=lambda cost: (cost.provider, cost.endpoint, cost.day))
         ],

@@ -110,6 +110,7 @@ class Transport:
         retry: RetryPolicy | None = None,
         bounds: Bounds | None = None,
         headers: Mapping[str, str] | None = None,
+        metered: bool = False,
         on_wait: OnWait | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -124,7 +125,7 @@ class Transport:
         self._policy = retry or RetryPolicy()
         self._bounds = bounds or Bounds()
         self._on_wait = on_wait
-        self._costs = CostCounter(venue_id=venue_id, provider=provider)
+        self._costs = CostCounter(venue_id=venue_id, provider=provider, metered=metered)
         self._under_way: AbstractContextManager[Any] = slots or threading.BoundedSemaphore(
             concurrency
         )
@@ -447,10 +448,12 @@ def open_transport(
     retry: RetryPolicy | None = None,
     bounds: Bounds | None = None,
     headers: Mapping[str, str] | None = None,
+    metered: bool = False,
     on_wait: OnWait | None = None,
 ) -> Transport:
     """A Transport whose clock, pace and breaker are those of the database behind ``engine``.
 
+    ``metered``: the provider counts every call against a monthly budget.
     ``account_id`` None: an account is being connected and not known yet; its few calls are
     neither paced nor held back. Close it when done.
     """
@@ -482,5 +485,6 @@ def open_transport(
         retry=retry,
         bounds=bounds,
         headers=headers,
+        metered=metered,
         on_wait=on_wait,
     )

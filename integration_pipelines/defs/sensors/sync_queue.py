@@ -86,13 +86,13 @@ def requested_syncs(
     return dg.SensorResult(run_requests=[run_request(batch_id) for batch_id in requests])
 
 
-def run_request(batch_id: UUID) -> dg.RunRequest:
-    """The one run of a batch."""
+def run_request(batch_id: UUID, **tags: str) -> dg.RunRequest:
+    """The one run of a batch; ``tags`` beside those it always has."""
     return dg.RunRequest(
         run_key=str(batch_id),
         job_name=sync_venues.name,
         run_config=run_config(batch_id),
-        tags=run_tags(batch_id),
+        tags=run_tags(batch_id) | tags,
     )
 
 

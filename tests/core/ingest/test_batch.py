@@ -22,7 +22,7 @@ from integration_pipelines.core.ingest.batch import (
     choose_due,
     claim_requests,
     create_batch,
-    due_connections,
+    due,
     open_batches,
     run_batch,
     side_by_side,
@@ -57,7 +57,8 @@ def result(item: BatchItem, outcome: Any = "succeeded", **counts: Any) -> Stream
 
 def batch_of(engine: Engine, **asked: Any) -> UUID:
     with engine.begin() as session:
-        return create_batch(session, connections=open_connections(session), **asked)
+        items = [BatchItem(connection, **asked) for connection in open_connections(session)]
+        return create_batch(session, items)
 
 
 def outcomes(engine: Engine, table: Any = sync_batches) -> dict[str, str | None]:
@@ -94,7 +95,9 @@ def candidate(name: str, **facts: Any) -> Candidate:
 
 
 def chosen(*candidates: Candidate, full: bool = False) -> list[str]:
-    return [connection.venue_id for connection in choose_due(candidates, full=full, now=NOW)]
+    items = choose_due(candidates, full=full, now=NOW)
+    assert all(item.full is full and item.streams is None for item in items)
+    return [item.connection.venue_id for item in items]
 
 
 def test_who_waited_longest_is_due_first_and_who_was_never_synced_before_all() -> None:
@@ -134,7 +137,7 @@ def test_paused_and_revoked_connections_are_not_due(
         venue_scope(session, "red-room")
         session.execute(update(connections).values(status="revoked"))
     with pipeline_engine.connect() as session:
-        assert [each.venue_id for each in due_connections(session)] == ["blue-room"]
+        assert [item.connection.venue_id for item in due(session)] == ["blue-room"]
 
 
 def test_a_connection_in_an_unfinished_batch_is_due_again_once_that_is_abandoned(
@@ -142,10 +145,10 @@ def test_a_connection_in_an_unfinished_batch_is_due_again_once_that_is_abandoned
 ) -> None:
     batch_id = batch_of(pipeline_engine)
     with pipeline_engine.begin() as session:
-        assert due_connections(session) == []
+        assert due(session) == []
         assert [each.batch_id for each in open_batches(session)] == [batch_id]
         abandon(session, [batch_id])
-        assert len(due_connections(session)) == 3
+        assert len(due(session)) == 3
         assert open_batches(session) == []
     assert set(outcomes(pipeline_engine).values()) == {"abandoned"}
 
@@ -341,7 +344,7 @@ def test_changed_venues_are_those_with_changed_rows_and_those_read_whole(
 ) -> None:
     with pipeline_engine.begin() as session:
         held = {each.venue_id: each for each in open_connections(session)}
-        batch_id = create_batch(session, connections=[held["red-room"]], full=True)
+        batch_id = create_batch(session, [BatchItem(held["red-room"], full=True)])
     for name, inserted in (("blue-room", 0), ("green-room", 2)):
         with pipeline_engine.begin() as session:
             venue_scope(session, name)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, select, text, update
 
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import Role, create_engine
-from integration_pipelines.core.ingest.batch import OpenBatch, create_batch, due_connections
+from integration_pipelines.core.ingest.batch import BatchItem, OpenBatch, create_batch, due
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import sync_batches, sync_queue
 from integration_pipelines.definitions import defs
@@ -93,7 +93,7 @@ def test_a_batch_whose_request_was_lost_is_requested_again_under_the_same_key(
     instance: dg.DagsterInstance, halls: list[str], pipeline_engine: Engine
 ) -> None:
     with pipeline_engine.begin() as session:
-        batch_id = create_batch(session, connections=open_connections(session))
+        batch_id = create_batch(session, map(BatchItem, open_connections(session)))
     assert isinstance(tick(instance), dg.SkipReason)
     long_ago(pipeline_engine)
     (request,) = tick(instance).run_requests
@@ -107,8 +107,8 @@ def test_a_batch_whose_run_was_killed_is_closed_and_its_connections_are_due_agai
     settings: Settings,
 ) -> None:
     with pipeline_engine.begin() as session:
-        batch_id = create_batch(session, connections=open_connections(session))
-        assert due_connections(session) == []
+        batch_id = create_batch(session, map(BatchItem, open_connections(session)))
+        assert due(session) == []
     run = instance.create_run_for_job(
         defs.resolve_job_def("sync_venues"),
         run_config=run_config(batch_id),
@@ -125,4 +125,4 @@ def test_a_batch_whose_run_was_killed_is_closed_and_its_connections_are_due_agai
     tick(instance)
     with pipeline_engine.connect() as session:
         assert set(session.scalars(select(sync_batches.c.outcome))) == {"abandoned"}
-        assert len(due_connections(session)) == 2
+        assert len(due(session)) == 2
