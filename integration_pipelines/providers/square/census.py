@@ -1,0 +1,130 @@
+"""Square's census: lists of what exists, by other requests than a sync makes where it can."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from integration_pipelines.core.provider import Census, Scope, StreamFailed, period_of
+from integration_pipelines.core.reading import count_side_by_side
+from integration_pipelines.providers.square.client import Listed, SquareReader
+from integration_pipelines.providers.square.extract import (
+    PAYOUTS,
+    Extent,
+    open_extents,
+    read_pages,
+    within,
+)
+from integration_pipelines.providers.square.streams import (
+    BY_NAME,
+    CATALOG_TYPES,
+    Json,
+    Order,
+    Span,
+    SquareStream,
+    Way,
+)
+
+
+def _types(span: Span) -> Json:
+    return {"types": ",".join(span.types or CATALOG_TYPES)}
+
+
+def _newest_first(span: Span) -> Json:
+    return {"sort_field": "CREATED_AT", "sort_order": "DESC"}
+
+
+def _ids_alone(span: Span) -> Json:
+    return BY_NAME["orders"].ask(span) | {"return_entries": True}
+
+
+LISTS: Mapping[str, SquareStream] = {
+    "catalog": replace(
+        BY_NAME["catalog"], method="GET", path="/v2/catalog/list", page=0, ask=_types
+    ),
+    "customers": replace(
+        BY_NAME["customers"], method="GET", path="/v2/customers", ask=_newest_first, windows="",
+        order=Order.NONE,
+    ),
+    "orders": replace(
+        BY_NAME["orders"], items="order_entries", id=("order_id",), version="",
+        windows="created_at", ask=_ids_alone,
+    ),
+    "payments": replace(BY_NAME["payments"], windows="created_at"),
+    "refunds": replace(BY_NAME["refunds"], windows="created_at"),
+}  # fmt: skip
+"""What counts a stream in place of the list that a sync reads."""
+
+
+def take_census(
+    reader: SquareReader,
+    streams: Sequence[SquareStream],
+    since: datetime | None,
+    scope: Scope,
+    *,
+    concurrency: int,
+) -> Iterator[Census | StreamFailed]:
+    """See Client.census."""
+    listings = [LISTS.get(stream.name, stream) for stream in streams]
+    counts = []
+    for extent in open_extents(reader, listings, scope):
+        if isinstance(extent, StreamFailed):
+            yield extent
+            continue
+        name = extent.stream.name
+        for span in extent.spans() if extent.is_ours else ():
+            count = partial(_count, reader, extent, span, since)
+            if since is None or span.until is None or span.until > since:
+                counts.append((name, count))
+    yield from count_side_by_side(counts, concurrency=concurrency)
+
+
+def _count(
+    reader: SquareReader, extent: Extent, span: Span, since: datetime | None
+) -> Iterator[Census]:
+    stream = extent.stream
+    if since is not None and stream.windows:
+        span = replace(span, since=max(span.since, since))
+    if stream.way is Way.ENTRIES:
+        for payouts, _ in read_pages(reader, PAYOUTS, span):
+            for payout, record in zip(payouts.heads, payouts.records, strict=True):
+                period = period_of(payout.time("created_at"))
+                for listed, _ in read_pages(reader, stream, Span(), of=record.id):
+                    yield Census(stream.name, period, [entry.id for entry in listed.records])
+        return
+    for month in _months(span, extent) if stream.id == ("order_id",) else (span,):
+        for listed, _ in read_pages(reader, stream, month):
+            yield from _counted(stream, extent.scope, listed, month, since)
+
+
+def _counted(
+    stream: SquareStream, scope: Scope, listed: Listed, span: Span, since: datetime | None
+) -> Iterator[Census]:
+    ids = defaultdict(list)
+    ours = {record.id for record in within(scope, stream, listed)}
+    for record, head in zip(listed.records, listed.heads, strict=True):
+        created_at = span.since if head.order_id else head.time("created_at")
+        early = since is not None and created_at is not None and created_at < since
+        if record.id in ours and not early:
+            ids[period_of(created_at)].append(record.id)
+    for period, created_then in ids.items():
+        yield Census(stream.name, period, created_then)
+
+
+def _months(span: Span, extent: Extent) -> list[Span]:
+    """A span of creation by the calendar's months, for rows that do not tell when they were
+    created. Nothing is older than the account: the first month is its own."""
+    end = span.until or extent.now
+    first = max(span.since, extent.opened.replace(day=1, hour=0, minute=0, second=0))
+    edges = [
+        month
+        for year in range(first.year, end.year + 1)
+        for number in range(1, 13)
+        if first < (month := datetime(year, number, 1, tzinfo=UTC)) < end
+    ]
+    starts = [first, *edges]
+    return [
+        replace(span, since=since, until=until)
+        for since, until in zip(starts, [*edges, span.until], strict=True)
+    ]
