@@ -105,7 +105,7 @@ class Stage:
                 seed=SEED,
                 now=self.began,
             )
-            self._ask("POST", f"accounts/{venue.venue_id}/clock", date_header="account")
+            self._ask("POST", f"accounts/{venue.venue_id}/clock", told=True)
         for move in self.moves:
             self._play(*move)
 

@@ -63,7 +63,7 @@ class Accounts(Generic[AnAccount]):
                {"do": "refund", "arguments": ["ID", 500]},
                {"update": {"stream", "id", "changes"}}, {"delete": {"stream", "id"}}
         POST   accounts/ACCOUNT/clock      {"at": second or null}, {"advance": seconds,
-               "mutations": 10}
+               "mutations": 10}, {"told": whether answers carry it as Date}
         """
         match (method, *path):
             case ("POST", "accounts"):
@@ -98,12 +98,18 @@ class Accounts(Generic[AnAccount]):
             case ("POST", "clock"):
                 if "at" in body:
                     account.clock.set(body["at"])
+                account.clock.told = body.get("told", account.clock.told)
                 if "advance" in body or "mutations" in body:
                     account.economy.advance(
                         body.get("advance", 0), mutations=body.get("mutations", 0)
                     )
                 return {"now": account.clock.now(), "is_set": account.clock.is_set}
         raise LookupError(f"{method} {'/'.join(path)} is unknown: see provider_sandbox.{self.name}")
+
+    def time_told(self, account: str | None) -> int | None:
+        """See messages.Provider."""
+        found = self.accounts.get(account or "")
+        return found.clock.now() if found is not None and found.clock.told else None
 
     def told(self, account: AnAccount) -> Json:
         """What the control API tells of an account."""

@@ -163,10 +163,14 @@ class Span:
 
 
 class Clock:
-    """An account's time, in whole seconds: this machine's, or one that is set by hand."""
+    """An account's time, in whole seconds: this machine's, or one that is set by hand.
+
+    ``told``: answers to the account carry it as `Date`, in place of this machine's.
+    """
 
     def __init__(self, at: int | None = None) -> None:
         self._at = at
+        self.told = False
 
     @property
     def is_set(self) -> bool:

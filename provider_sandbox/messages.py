@@ -68,6 +68,10 @@ class Provider(Protocol):
         """Id of the account that the request's credential opens; None where it opens none."""
         ...
 
+    def time_told(self, account: str | None) -> int | None:
+        """The second that answers to this account carry as `Date`; None: this machine's."""
+        ...
+
     def answer(self, request: Request) -> Response:
         """The provider's answer, its error bodies included."""
         ...

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -115,6 +116,9 @@ class Sandbox:
             if struck is not None:
                 return struck
         response = provider.answer(request)
+        told = provider.time_told(account)
+        if told is not None:
+            response.headers["Date"] = formatdate(told, usegmt=True)
         for fault in faults:
             fault.after(provider, request, response)
         response.render()

@@ -14,7 +14,7 @@ LEDGER = {name: name for name in STRIPE.stream_names} | {"invoice_items": "invoi
 def open_account(sandbox: Sandbox, slug: str = "hall", **options: Any) -> StripeAccount:
     """An account whose time is its own, told in the Date header."""
     account = sandbox.stripe.create_account(slug, now=1_790_000_000, **options)
-    account.date_header = "account"
+    account.clock.told = True
     return account
 
 

@@ -362,7 +362,7 @@ def test_a_key_that_the_provider_refuses_is_not_stored(
         (["--venue", "nobody"], "there is no venue nobody"),
         (["--venue", "hall"], "hall has no account connected"),
         (["--provider", "paypal"], "there is no provider paypal"),
-        (["--stream", "chargebacks"], "there is no stream chargebacks: choose of balance_"),
+        (["--stream", "chargebacks"], "there is no stream chargebacks: choose of accounts, "),
     ],
 )
 def test_a_sync_of_what_does_not_exist_is_refused(

@@ -25,6 +25,20 @@
 {%- endmacro %}
 
 
+{% macro timestamp(value) -%}
+    {#- ISO 8601; words that Postgres takes for times, such as 'now', are none. -#}
+    case
+        when {{ value }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' and pg_input_is_valid({{ value }}, 'timestamptz')
+            then ({{ value }})::timestamptz
+    end
+{%- endmacro %}
+
+
+{% macro calendar_date(value) -%}
+    case when {{ value }} ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' and pg_input_is_valid({{ value }}, 'date') then ({{ value }})::date end
+{%- endmacro %}
+
+
 {% macro reference(value) -%}
     {#- An id, or the object itself where it came expanded. -#}
     case jsonb_typeof({{ value }}) when 'object' then ({{ value }}) ->> 'id' else ({{ value }}) #>> '{}' end
@@ -41,6 +55,15 @@
     {#- Null where there is no list, so that an older or newer field can answer. -#}
     case when jsonb_typeof({{ value }}) = 'array' then (
         select coalesce(sum({{ integer("element ->> 'amount'") }}), 0)::bigint
+        from {{ elements(value) }} as element
+    ) end
+{%- endmacro %}
+
+
+{% macro sum_of_money(value, field='amount_money') -%}
+    {#- Of a list of objects that each hold an amount with its currency, as Square writes it. -#}
+    case when jsonb_typeof({{ value }}) = 'array' then (
+        select coalesce(sum({{ integer("element #>> '{" ~ field ~ ",amount}'") }}), 0)::bigint
         from {{ elements(value) }} as element
     ) end
 {%- endmacro %}

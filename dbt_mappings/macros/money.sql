@@ -23,6 +23,17 @@
 {%- endmacro %}
 
 
+{% macro in_minor_units(amount, currency='currency') -%}
+    {#- An amount in the currency itself, as QuickBooks writes it. -#}
+    {{ amount }} * case {{ currency_exponent(currency) }} when 0 then 1 when 3 then 1000 else 100 end
+{%- endmacro %}
+
+
+{% macro minor_units(amount, currency='currency') -%}
+    round({{ in_minor_units(amount, currency) }})::bigint
+{%- endmacro %}
+
+
 {% macro at_same_rate(part_minor, settled_minor, amount_minor) -%}
     {#-
         A part of a settlement, in the currency of the payment, at the rate at which that payment

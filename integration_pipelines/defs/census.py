@@ -38,11 +38,17 @@ def census(context: dg.OpExecutionContext, config: CensusConfig) -> None:
     """Count what each connected account has against what landed; one's trouble is its own."""
     pipeline: Pipeline = context.resources.pipeline
     since = datetime.now(UTC) - timedelta(days=config.days) if config.days else None
+    # A count of part costs as much as one of all where every read is metered.
+    asked = config.providers or [
+        provider.name
+        for provider in PROVIDERS.values()
+        if since is None or provider.metering is None
+    ]
     with pipeline.engine.connect() as session:
         connections = open_connections(
             session,
             venue_ids=config.venues or None,
-            providers=config.providers or list(PROVIDERS),
+            providers=asked,
             due=True,
         )
 

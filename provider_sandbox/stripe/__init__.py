@@ -182,7 +182,6 @@ class Stripe(Accounts[StripeAccount]):
     def control(self, method: str, path: Sequence[str], body: dict[str, Any]) -> Any:
         """Besides what Accounts.control does:
 
-        POST   accounts/ACCOUNT/clock      {"date_header": "account"}
         POST   accounts/ACCOUNT/keys       {"streams": [...] or null}
         DELETE accounts/ACCOUNT/keys       revokes every key of the account
         POST   keys                        a platform's key
@@ -200,10 +199,6 @@ class Stripe(Accounts[StripeAccount]):
     ) -> Any:
         """See Accounts."""
         match (method, *path):
-            case ("POST", "clock") if "date_header" in body:
-                if body["date_header"] not in ("real", "account"):
-                    raise ValueError("date_header is to be 'real' or 'account'")
-                account.date_header = body["date_header"]
             case ("POST", "keys"):
                 return {"api_key": self.create_key(account.id, streams=body.get("streams"))}
             case ("DELETE", "keys"):

@@ -36,7 +36,7 @@ class StripeAccount:
 
     Objects are JSON as the API answers them, amounts in the currency's minor unit. All times are
     Unix seconds of the account's ``clock``. ``economy`` is what happens in it, now or when its
-    clock is advanced. ``date_header``: "real", or "account" to send the clock as Date.
+    clock is advanced.
     """
 
     economy: "Economy"
@@ -56,7 +56,6 @@ class StripeAccount:
         self.random = random
         self.clock = clock
         self.created = created
-        self.date_header = "real"
         self.lock = RLock()
         self.streams: Mapping[str, Collection] = {stream: Collection() for stream in STREAMS}
         self.nested: dict[tuple[str, str], list[bytes]] = {}

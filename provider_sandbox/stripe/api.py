@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import formatdate
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -133,8 +132,6 @@ def answer(
                     response = _lines(account, endpoint, id, lines, query)
                 case _:
                     raise _unrecognized(request)
-    if account.date_header == "account":
-        response.headers["Date"] = formatdate(account.clock.now(), usegmt=True)
     return response
 
 

@@ -77,7 +77,7 @@ def test_a_stream_that_nobody_counts_is_a_warning(
     hall("blue-room")
     with pipeline_engine.begin() as session:
         venue_scope(session, "blue-room")
-        session.execute(update(connections).values(connected_at=text("now() - interval '4 days'")))
+        session.execute(update(connections).values(connected_at=text("now() - interval '10 days'")))
     materialize([CHARGES], "blue-room")
     warned = said(CHARGES, CHECK)
     assert not warned.passed

@@ -376,7 +376,7 @@ def test_answers_carry_stripes_headers(get: Get, sandbox: Sandbox, account: Any)
 
 def test_the_date_can_follow_the_accounts_clock(get: Get, account: Any) -> None:
     assert "2026" in get("/v1/account").headers["Date"] or time.gmtime().tm_year != 2026
-    account.date_header = "account"
+    account.clock.told = True
     assert get("/v1/account").headers["Date"] == "Mon, 21 Sep 2026 14:13:20 GMT"
     account.economy.advance(86_400)
     assert get("/v1/charges").headers["Date"] == "Tue, 22 Sep 2026 14:13:20 GMT"

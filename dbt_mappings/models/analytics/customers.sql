@@ -2,7 +2,11 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with customers as (
-    {{ stripe__customers() }}
+    ({{ stripe__customers() }})
+    union all
+    ({{ square__customers() }})
+    union all
+    ({{ quickbooks__customers() }})
 )
 
 select

@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with disputes as (
-    {{ stripe__disputes() }}
+    ({{ stripe__disputes() }})
+    union all
+    ({{ square__disputes() }})
 )
 
 select

@@ -2,7 +2,11 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id', 'line_id']}]) }}
 
 with invoice_lines as (
-    {{ stripe__invoice_lines() }}
+    ({{ stripe__invoice_lines() }})
+    union all
+    ({{ square__invoice_lines() }})
+    union all
+    ({{ quickbooks__invoice_lines() }})
 )
 
 select

@@ -2,7 +2,11 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with invoices as (
-    {{ stripe__invoices() }}
+    ({{ stripe__invoices() }})
+    union all
+    ({{ square__invoices() }})
+    union all
+    ({{ quickbooks__invoices() }})
 )
 
 select

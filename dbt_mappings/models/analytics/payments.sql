@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}, {'columns': ['venue_id', 'business_date']}]) }}
 
 with payments as (
-    {{ stripe__payments() }}
+    ({{ stripe__payments() }})
+    union all
+    ({{ square__payments() }})
 )
 
 select

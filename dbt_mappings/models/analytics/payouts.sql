@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with payouts as (
-    {{ stripe__payouts() }}
+    ({{ stripe__payouts() }})
+    union all
+    ({{ square__payouts() }})
 )
 
 select

@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with prices as (
-    {{ stripe__prices() }}
+    ({{ stripe__prices() }})
+    union all
+    ({{ square__prices() }})
 )
 
 select

@@ -2,7 +2,11 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with products as (
-    {{ stripe__products() }}
+    ({{ stripe__products() }})
+    union all
+    ({{ square__products() }})
+    union all
+    ({{ quickbooks__products() }})
 )
 
 select

@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}, {'columns': ['venue_id', 'business_date']}]) }}
 
 with refunds as (
-    {{ stripe__refunds() }}
+    ({{ stripe__refunds() }})
+    union all
+    ({{ square__refunds() }})
 )
 
 select

@@ -2,7 +2,9 @@
 {{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
 
 with subscriptions as (
-    {{ stripe__subscriptions() }}
+    ({{ stripe__subscriptions() }})
+    union all
+    ({{ square__subscriptions() }})
 )
 
 select

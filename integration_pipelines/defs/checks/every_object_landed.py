@@ -16,7 +16,8 @@ from sqlalchemy import text
 from integration_pipelines.defs.records import table
 
 NAME = "every_object_landed"
-COUNTED_WITHIN = timedelta(days=3)
+COUNTED_WITHIN = timedelta(days=9)
+"""Every week, and one that failed."""
 NAMED_AT_MOST = 5
 
 

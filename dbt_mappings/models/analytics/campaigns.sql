@@ -1,0 +1,35 @@
+-- One row per e-mail campaign, drafts included.
+{{ config(indexes=[{'columns': ['venue_id', 'provider', 'account_id', 'source_id'], 'unique': true}]) }}
+
+with campaigns as (
+    {{ mailchimp__campaigns() }}
+)
+
+select
+    campaign.venue_id,
+    campaign.provider,
+    campaign.account_id,
+    campaign.source_id,
+    campaign.created_at,
+    campaign.sent_at,
+    {{ business_date('campaign.sent_at') }} as business_date,
+    campaign.campaign_type,
+    campaign.status,
+    campaign.parent_campaign_id,
+    campaign.audience_id,
+    campaign.title,
+    campaign.subject,
+    campaign.from_name,
+    campaign.reply_to,
+    campaign.archive_url,
+    campaign.recipient_count,
+    campaign.emails_sent,
+    campaign.variant_count,
+    campaign.metadata,
+    campaign.raw_id,
+    campaign.raw_observed_at,
+    campaign.raw_content_hash,
+    campaign.deleted_at,
+    campaign.deleted_at is not null as is_deleted
+from campaigns as campaign
+join {{ source('control', 'venues') }} as venue using (venue_id)

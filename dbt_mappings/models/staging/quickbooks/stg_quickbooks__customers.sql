@@ -1,0 +1,43 @@
+-- One row per QuickBooks customer or job, inactive ones included.
+select
+    {{ raw_provenance() }},
+    raw.id as customer_id,
+    {{ timestamp("customer.\"MetaData\" ->> 'CreateTime'") }} as created_at,
+    {{ timestamp("customer.\"MetaData\" ->> 'LastUpdatedTime'") }} as updated_at,
+    {{ boolean('customer."Active"') }} as is_active,
+    customer."DisplayName" as display_name,
+    customer."GivenName" as given_name,
+    customer."FamilyName" as family_name,
+    customer."CompanyName" as company_name,
+    customer."PrimaryEmailAddr" ->> 'Address' as email,
+    customer."PrimaryPhone" ->> 'FreeFormNumber' as phone,
+    upper(customer."CurrencyRef" ->> 'value') as currency,
+    {{ decimal('customer."Balance"') }} as balance,
+    {{ boolean('customer."Taxable"') }} as is_taxable,
+    {{ boolean('customer."Job"') }} as is_job,
+    customer."ParentRef" ->> 'value' as parent_customer_id,
+    customer."Notes" as notes,
+    customer."BillAddr" ->> 'Line1' as address_line1,
+    customer."BillAddr" ->> 'Line2' as address_line2,
+    customer."BillAddr" ->> 'City' as city,
+    customer."BillAddr" ->> 'CountrySubDivisionCode' as state,
+    customer."BillAddr" ->> 'PostalCode' as postal_code,
+    customer."BillAddr" ->> 'Country' as country
+from {{ source('raw_quickbooks', 'customers') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as customer (
+    "MetaData" jsonb,
+    "PrimaryEmailAddr" jsonb,
+    "PrimaryPhone" jsonb,
+    "CurrencyRef" jsonb,
+    "ParentRef" jsonb,
+    "BillAddr" jsonb,
+    "Active" text,
+    "DisplayName" text,
+    "GivenName" text,
+    "FamilyName" text,
+    "CompanyName" text,
+    "Balance" text,
+    "Taxable" text,
+    "Job" text,
+    "Notes" text
+)

@@ -1,0 +1,40 @@
+-- One row per QuickBooks estimate.
+select
+    {{ raw_provenance() }},
+    raw.id as estimate_id,
+    {{ timestamp("estimate.\"MetaData\" ->> 'CreateTime'") }} as created_at,
+    {{ timestamp("estimate.\"MetaData\" ->> 'LastUpdatedTime'") }} as updated_at,
+    {{ calendar_date('estimate."TxnDate"') }} as transaction_on,
+    estimate."DocNumber" as document_number,
+    upper(estimate."CurrencyRef" ->> 'value') as currency,
+    {{ decimal('estimate."ExchangeRate"') }} as exchange_rate,
+    estimate."PrivateNote" as private_note,
+    estimate."DepartmentRef" ->> 'value' as department_id,
+    estimate."CustomerRef" ->> 'value' as customer_id,
+    {{ decimal('estimate."TotalAmt"') }} as total_amount,
+    {{ decimal("estimate.\"TxnTaxDetail\" ->> 'TotalTax'") }} as tax_amount,
+    estimate."CustomerMemo" ->> 'value' as customer_memo,
+    estimate."ClassRef" ->> 'value' as class_id,
+    estimate."TxnStatus" as status,
+    {{ calendar_date('estimate."ExpirationDate"') }} as expires_on,
+    {{ calendar_date('estimate."AcceptedDate"') }} as accepted_on,
+    estimate."LinkedTxn" as linked_transactions
+from {{ source('raw_quickbooks', 'estimates') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as estimate (
+    "MetaData" jsonb,
+    "CurrencyRef" jsonb,
+    "DepartmentRef" jsonb,
+    "CustomerRef" jsonb,
+    "TxnTaxDetail" jsonb,
+    "CustomerMemo" jsonb,
+    "ClassRef" jsonb,
+    "LinkedTxn" jsonb,
+    "TxnDate" text,
+    "DocNumber" text,
+    "ExchangeRate" text,
+    "PrivateNote" text,
+    "TotalAmt" text,
+    "TxnStatus" text,
+    "ExpirationDate" text,
+    "AcceptedDate" text
+)

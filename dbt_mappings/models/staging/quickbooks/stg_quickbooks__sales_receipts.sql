@@ -1,0 +1,40 @@
+-- One row per QuickBooks sales receipt, voided ones included.
+select
+    {{ raw_provenance() }},
+    raw.id as sales_receipt_id,
+    {{ timestamp("receipt.\"MetaData\" ->> 'CreateTime'") }} as created_at,
+    {{ timestamp("receipt.\"MetaData\" ->> 'LastUpdatedTime'") }} as updated_at,
+    {{ calendar_date('receipt."TxnDate"') }} as transaction_on,
+    receipt."DocNumber" as document_number,
+    upper(receipt."CurrencyRef" ->> 'value') as currency,
+    {{ decimal('receipt."ExchangeRate"') }} as exchange_rate,
+    receipt."PrivateNote" as private_note,
+    receipt."DepartmentRef" ->> 'value' as department_id,
+    receipt."CustomerRef" ->> 'value' as customer_id,
+    {{ decimal('receipt."TotalAmt"') }} as total_amount,
+    {{ decimal("receipt.\"TxnTaxDetail\" ->> 'TotalTax'") }} as tax_amount,
+    {{ decimal('receipt."Balance"') }} as balance,
+    receipt."CustomerMemo" ->> 'value' as customer_memo,
+    receipt."ClassRef" ->> 'value' as class_id,
+    receipt."PaymentMethodRef" ->> 'value' as payment_method_id,
+    receipt."PaymentRefNum" as reference_number,
+    receipt."DepositToAccountRef" ->> 'value' as deposit_account_id
+from {{ source('raw_quickbooks', 'sales_receipts') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as receipt (
+    "MetaData" jsonb,
+    "CurrencyRef" jsonb,
+    "DepartmentRef" jsonb,
+    "CustomerRef" jsonb,
+    "TxnTaxDetail" jsonb,
+    "CustomerMemo" jsonb,
+    "ClassRef" jsonb,
+    "PaymentMethodRef" jsonb,
+    "DepositToAccountRef" jsonb,
+    "TxnDate" text,
+    "DocNumber" text,
+    "ExchangeRate" text,
+    "PrivateNote" text,
+    "TotalAmt" text,
+    "Balance" text,
+    "PaymentRefNum" text
+)

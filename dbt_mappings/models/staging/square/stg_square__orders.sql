@@ -1,0 +1,42 @@
+-- One row per Square order: sales, returns and drafts, of every location.
+select
+    {{ raw_provenance() }},
+    raw.id as order_id,
+    {{ timestamp('sale.created_at') }} as created_at,
+    {{ timestamp('sale.updated_at') }} as updated_at,
+    {{ timestamp('sale.closed_at') }} as closed_at,
+    sale.location_id,
+    sale.state,
+    sale.customer_id,
+    sale.reference_id,
+    sale.source ->> 'name' as source_name,
+    upper(sale.total_money ->> 'currency') as currency,
+    {{ integer("sale.total_money ->> 'amount'") }} as total_amount_minor,
+    {{ integer("sale.total_tax_money ->> 'amount'") }} as tax_amount_minor,
+    {{ integer("sale.total_discount_money ->> 'amount'") }} as discount_amount_minor,
+    {{ integer("sale.total_tip_money ->> 'amount'") }} as tip_amount_minor,
+    {{ integer("sale.total_service_charge_money ->> 'amount'") }} as service_charge_amount_minor,
+    {{ integer("sale.net_amounts #>> '{total_money,amount}'") }} as net_amount_minor,
+    {{ integer("sale.net_amount_due_money ->> 'amount'") }} as due_amount_minor,
+    {{ integer("sale.return_amounts #>> '{total_money,amount}'") }} as return_amount_minor,
+    sale.metadata
+from {{ source('raw_square', 'orders') }} as raw
+cross join lateral jsonb_to_record(raw.payload) as sale (
+    source jsonb,
+    total_money jsonb,
+    net_amounts jsonb,
+    return_amounts jsonb,
+    metadata jsonb,
+    created_at text,
+    updated_at text,
+    closed_at text,
+    location_id text,
+    state text,
+    customer_id text,
+    reference_id text,
+    total_tax_money jsonb,
+    total_discount_money jsonb,
+    total_tip_money jsonb,
+    total_service_charge_money jsonb,
+    net_amount_due_money jsonb
+)

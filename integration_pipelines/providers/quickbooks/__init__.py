@@ -1,0 +1,125 @@
+"""QuickBooks Online: the books. See README.md beside this file for limits and quirks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from integration_pipelines.core.provider import (
+    Account,
+    Census,
+    Limits,
+    Page,
+    Provider,
+    Scope,
+    StreamFailed,
+    StreamPlan,
+)
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.transport import Cost, Transport
+from integration_pipelines.providers.quickbooks.census import take_census
+from integration_pipelines.providers.quickbooks.client import (
+    API_BASE,
+    SANDBOX_BASE,
+    QuickBooksReader,
+    classify,
+)
+from integration_pipelines.providers.quickbooks.extract import QuickBooksExtract
+from integration_pipelines.providers.quickbooks.streams import METERING, STREAMS
+
+
+class QuickBooksCredentials(BaseModel):
+    """What opens a company: an OAuth access token, what renews it, and the company's realm."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    access_token: SecretStr
+    refresh_token: SecretStr | None = None
+    expires_at: datetime | None = None
+    realm_id: str = Field(pattern=r"^[0-9]{1,20}$")
+
+
+class QuickBooksClient:
+    """QuickBooks, for one connection."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        realm_id: str,
+        scope: Scope,
+        *,
+        concurrency: int,
+        livemode: bool,
+    ) -> None:
+        self.transport = transport
+        self._realm_id = realm_id
+        self._livemode = livemode
+        reader = QuickBooksReader(transport, realm_id)
+        self._reading = QuickBooksExtract(reader, scope, concurrency)
+
+    def identify(self) -> Account:
+        """See core.provider.Client."""
+        # The SDK takes a while to import, and only connecting needs it.
+        from integration_pipelines.providers.quickbooks.account import identify
+
+        return identify(self.transport, realm_id=self._realm_id, livemode=self._livemode)
+
+    def extract(self, plans: Sequence[StreamPlan]) -> Iterator[Page | StreamFailed]:
+        """See core.provider.Client."""
+        return self._reading.extract(plans)
+
+    def fetch(self, stream: str, ids: Sequence[str]) -> Iterator[Page]:
+        """See core.provider.Client."""
+        return self._reading.fetch(stream, ids)
+
+    def census(
+        self, streams: Sequence[str], since: datetime | None
+    ) -> Iterator[Census | StreamFailed]:
+        """See core.provider.Client."""
+        return take_census(self._reading, streams, since)
+
+    def drain_costs(self) -> list[Cost]:
+        """See core.provider.Client."""
+        return self.transport.drain_costs()
+
+
+LIMITS = Limits(rate=500 / 60, concurrency=10)
+"""500 requests a minute and 10 at once, for each company."""
+
+
+def open_client(
+    settings: Settings,
+    credentials: BaseModel,
+    make_transport: Callable[..., Transport],
+    scope: Scope,
+) -> QuickBooksClient:
+    """The client of one connection; see core.provider.Provider."""
+    assert isinstance(credentials, QuickBooksCredentials)
+    transport = make_transport(
+        base_url=settings.quickbooks_api_base
+        or (SANDBOX_BASE if settings.quickbooks_sandbox else API_BASE),
+        headers={
+            "Authorization": f"Bearer {credentials.access_token.get_secret_value()}",
+            "Accept": "application/json",
+        },
+        limits=LIMITS,
+        classify=classify,
+        metered=True,
+    )
+    return QuickBooksClient(
+        transport,
+        credentials.realm_id,
+        scope,
+        concurrency=LIMITS.concurrency,
+        livemode=not settings.quickbooks_sandbox,
+    )
+
+
+PROVIDER = Provider(
+    name="quickbooks",
+    title="QuickBooks Online",
+    streams=STREAMS,
+    credentials=QuickBooksCredentials,
+    open_client=open_client,
+    metering=METERING,
+)

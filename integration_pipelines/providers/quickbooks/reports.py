@@ -1,0 +1,65 @@
+"""QuickBooks' reports as tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = ("section", "account_id", "account", "kind", "column", "starts_on", "ends_on", "amount")
+
+
+def flatten_report(payload: Mapping[str, Any]) -> "pandas.DataFrame":
+    """A report as landed, as a frame of COLUMNS: a row for each account or summary and column.
+
+    ``section`` is the path of headings above, joined by " / "; ``kind`` "account" or "summary";
+    ``starts_on`` and ``ends_on`` the column's days, None for a total; ``amount`` a Decimal as
+    written, None where the report has none.
+    """
+    import pandas
+
+    columns = [_column(column) for column in payload["Columns"]["Column"]][1:]
+    rows = _rows(payload["Rows"].get("Row", ()), (), columns)
+    return pandas.DataFrame(list(rows), columns=pandas.Index(COLUMNS))
+
+
+def _column(column: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+    keys = {pair["Name"]: pair["Value"] for pair in column.get("MetaData", ())}
+    return column.get("ColTitle", ""), keys.get("StartDate"), keys.get("EndDate")
+
+
+def _rows(
+    nodes: Sequence[Mapping[str, Any]],
+    path: tuple[str, ...],
+    columns: Sequence[tuple[str, str | None, str | None]],
+) -> Iterator[tuple[Any, ...]]:
+    for node in nodes:
+        heading = node.get("Header", {}).get("ColData", [{}])[0].get("value", "")
+        below = (*path, heading) if heading else path
+        for cells, kind in ((node.get("ColData"), "account"), (node.get("Summary"), "summary")):
+            data = cells.get("ColData") if isinstance(cells, Mapping) else cells
+            if data:
+                yield from _cells(data, kind, below if kind == "summary" else path, columns)
+        yield from _rows(node.get("Rows", {}).get("Row", ()), below, columns)
+
+
+def _cells(
+    data: Sequence[Mapping[str, Any]],
+    kind: str,
+    path: tuple[str, ...],
+    columns: Sequence[tuple[str, str | None, str | None]],
+) -> Iterator[tuple[Any, ...]]:
+    label = data[0]
+    for (title, starts_on, ends_on), cell in zip(columns, data[1:], strict=True):
+        amount = Decimal(cell["value"]) if cell.get("value") else None
+        yield (
+            " / ".join(path),
+            label.get("id"),
+            label.get("value", ""),
+            kind,
+            title,
+            starts_on,
+            ends_on,
+            amount,
+        )
