@@ -1,39 +1,53 @@
 """QuickBooks Online over the shared transport: pages, changes and reports as bytes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from integration_pipelines.core import bodies
 from integration_pipelines.core.errors import (
-    AccessRevoked,
     MalformedResponse,
     NotFound,
     ProviderError,
     RateLimited,
-    Refused,
-    Transient,
 )
 from integration_pipelines.core.provider import Record
 from integration_pipelines.core.transport import Response, Transport, default_error
-from integration_pipelines.providers.quickbooks.streams import QuickBooksStream
+from integration_pipelines.providers.quickbooks.streams import BY_NAME, QuickBooksStream
 
 API_BASE = "https://quickbooks.api.intuit.com"
 SANDBOX_BASE = "https://sandbox-quickbooks.api.intuit.com"
 MINOR_VERSION = 75
 PAGE_SIZE = 1_000
+"""Objects that a page may have at most."""
 MOST_CAPTURED = 1_000
 """Objects in an answer of change data, at which it may have been cut in silence."""
 THROTTLED_FOR = 60.0
+"""Seconds that Intuit asks to wait after a 429, which carries no Retry-After."""
 
 NAME = "QuickBooks"
-Parsed = TypeVar("Parsed")
-REVOKED = {"3200", "003200", "3202", "3100", "003100"}
-THROTTLED = {"3001", "003001"}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+COUNTS = frozenset(("startPosition", "maxResults", "totalCount"))
+"""What an answer holds beside its rows."""
+COMPANY = BY_NAME["company_info"]
 UNKNOWN = "610"
+MEANT = {
+    UNKNOWN: 404, "100": 401, "3200": 401, "3202": 401, "3100": 401, "3001": 429, "10000": 500,
+}  # fmt: skip
+"""The status that a code stands for, whatever status it came with. 3100 is the whole company's: it
+no longer lets the application in."""
+MEANT_BY_TYPE = {
+    "authentication": 401, "authenticationfault": 401, "authorizationfault": 403,
+    "systemfault": 500, "service": 503, "servicefault": 503,
+}  # fmt: skip
+"""The same by the fault's type, for what comes with status 200."""
+
+Parsed = TypeVar("Parsed")
 
 
 class _Meta(Struct):
@@ -59,33 +73,30 @@ class Head(Struct):
         return self.meta.created if self.meta else None
 
 
-class _Error(Struct, rename="pascal"):
-    message: str = ""
-    detail: str = ""
-    code: str = field(name="code", default="")
+class _Error(Struct):
+    Message: str | None = None
+    Detail: str | None = None
+    message: str | None = None
+    detail: str | None = None
+    code: str | int | None = None
 
 
 class _Fault(Struct):
-    errors: list[_Error] = field(name="Error", default_factory=list)
-    type: str = ""
-
-
-class _GatewayError(Struct):
-    message: str | None = None
-    detail: str | None = None
-    code: str = ""
-
-
-class _GatewayFault(Struct):
-    error: list[_GatewayError] = []
-    type: str = ""
+    Error: list[_Error] = []
+    error: list[_Error] = []
+    type: str | None = None
 
 
 class _FaultBody(Struct):
     """A fault of the service has capitals, one of the gateway before it has none."""
 
     service: _Fault | None = field(name="Fault", default=None)
-    gateway: _GatewayFault | None = field(name="fault", default=None)
+    gateway: _Fault | None = field(name="fault", default=None)
+
+
+class _Dates(Struct):
+    start: str | None = field(name="CompanyStartDate", default=None)
+    meta: _Meta | None = field(name="MetaData", default=None)
 
 
 class Listed(NamedTuple):
@@ -98,44 +109,49 @@ class Listed(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """Change data: what changed of each entity; ``size`` objects in all."""
+    """Change data: what changed of each entity; ``cut``: more may have, which the answer leaves
+    out in silence."""
 
     changes: dict[str, Listed]
-    size: int
+    cut: bool
     answered_at: datetime
 
 
+class Company(NamedTuple):
+    """Since when there is something to read, and what day it is there."""
+
+    since: date
+    today: date
+
+
 def classify(response: Response) -> ProviderError | None:
-    """QuickBooks' own words for a refusal, whatever the status they came with; None leaves the
-    transport's default."""
+    """QuickBooks' own words for a refusal, whatever the status they came with."""
     try:
-        body = msgspec.json.decode(response.body, type=_FaultBody)
+        body = msgspec.json.decode(_unmarked(response.body), type=_FaultBody)
     except (msgspec.DecodeError, RecursionError):
-        return None
-    if body.service is not None and body.service.errors:
-        error = body.service.errors[0]
-        return _fault(response, error.code, f"{error.message} {error.detail}", body.service.type)
-    if body.gateway is not None and body.gateway.error:
-        told = body.gateway.error[0]
-        words = f"{told.message or ''} {told.detail or ''}"
-        return _fault(response, told.code, words, body.gateway.type)
-    return None
+        body = _FaultBody()
+    fault = body.service or body.gateway
+    if fault is None:
+        return _patient(default_error(response))
+    error = next(iter(fault.Error or fault.error), _Error())
+    code = "" if error.code is None else str(error.code).lstrip("0")
+    status = MEANT.get(code, response.status)
+    if 200 <= status < 300:
+        status = MEANT_BY_TYPE.get((fault.type or "").lower(), 400)
+    words = (error.Message or error.message, error.Detail or error.detail)
+    return _patient(
+        default_error(
+            replace(response, status=status),
+            message=": ".join(word for word in words if word) or fault.type or "",
+            code=code or fault.type,
+        )
+    )
 
 
-def _fault(response: Response, code: str, words: str, kind: str) -> ProviderError | None:
-    who = f"{response.provider} {response.endpoint}: {response.status}"
-    if code in THROTTLED or response.status == 429:
-        after = response.retry_after or THROTTLED_FOR
-        return RateLimited(f"{who} throttled ({code})", retry_after=after, status=429, code=code)
-    if code == UNKNOWN:
-        return NotFound(f"{who} object not found ({code})", status=response.status, code=code)
-    if response.status >= 300:
-        return default_error(response, message=words, code=code, revoked=code in REVOKED)
-    if code in REVOKED or kind.upper() == "AUTHENTICATION":
-        return AccessRevoked(f"{who} {words} ({code}); reconnect the account", code=code)
-    if kind == "SystemFault":
-        return Transient(f"{who} {words} ({code})", status=response.status, code=code)
-    return Refused(f"{who} {words} ({code})", status=response.status, code=code)
+def _patient(error: ProviderError | None) -> ProviderError | None:
+    if isinstance(error, RateLimited) and error.retry_after is None:
+        error.retry_after = THROTTLED_FOR
+    return error
 
 
 class QuickBooksReader:
@@ -143,32 +159,30 @@ class QuickBooksReader:
 
     def __init__(self, transport: Transport, realm_id: str) -> None:
         self.transport = transport
-        self._path = f"/v3/company/{realm_id}"
+        self._realm_id = realm_id
 
     def query(
-        self,
-        stream: QuickBooksStream,
-        *conditions: str,
-        order: str = "Id",
-        start: int = 1,
-        page: int | None = None,
+        self, stream: QuickBooksStream, *conditions: str, order: str = "Id", start: int = 1
     ) -> Listed:
-        """Up to ``page`` objects (None: as many as may be) from the ``start``th on, inactive ones
-        too; fewer than asked for are the last. Raises what the transport raises."""
-        wanted = list(conditions)
-        if stream.has_active:
-            wanted.append("Active IN (true, false)")
-        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+        """`size` objects from the ``start``th on, inactive ones too; fewer than that are the last.
+        Raises what the transport raises."""
         query = (
-            f"SELECT * FROM {stream.entity}{where} ORDERBY {order} ASC "
-            f"STARTPOSITION {start} MAXRESULTS {page or size()}"
+            f"SELECT * FROM {stream.entity}{_where(stream, conditions)} ORDERBY {order} ASC "
+            f"STARTPOSITION {start} MAXRESULTS {size()}"
         )
-        return self._get(
-            "/query",
-            {"query": query},
-            endpoint=f"GET /query {stream.entity}",
-            parse=lambda response: _queried(response, stream),
-        )
+        return self._query(stream, query, lambda response: _queried(response, stream, start))
+
+    def count(self, stream: QuickBooksStream, *conditions: str) -> int:
+        """How many objects there are, inactive ones too."""
+
+        def parse(response: Response) -> int:
+            found = _query_response(fields_of(response))
+            if "totalCount" not in found:
+                raise MalformedResponse(f"{NAME}'s count has no totalCount")
+            return bodies.decode(found["totalCount"], int, NAME)
+
+        query = f"SELECT COUNT(*) FROM {stream.entity}{_where(stream, conditions)}"
+        return self._query(stream, query, parse)
 
     def changes(self, streams: Sequence[QuickBooksStream], since: datetime) -> Captured:
         """What changed of all ``streams`` since then, in one read."""
@@ -180,18 +194,64 @@ class QuickBooksReader:
             parse=lambda response: _captured(response, streams),
         )
 
-    def report(self, stream: QuickBooksStream, basis: str, year: int) -> Listed:
-        """A report of a year, a column a month: one record, whole but for the time of asking."""
+    def retrieve(self, stream: QuickBooksStream, object_id: str) -> Listed:
+        """One object by id; one that QuickBooks no longer has is a record with ``deleted`` and no
+        payload."""
+
+        def parse(response: Response) -> Listed:
+            body = fields_of(response).get(stream.entity)
+            if body is None:
+                raise MalformedResponse(f"{NAME}'s answer has no {stream.entity}")
+            return _listed(response, [body])
+
+        # A company's own object is asked for by the company's id, whatever its own.
+        asked = self._realm_id if stream is COMPANY else object_id
+        asked_at = self.transport.clock.now()
+        path = stream.entity.lower()
+        try:
+            return self._get(
+                f"/{path}/{quote(asked, safe='')}", {}, endpoint=f"GET /{path}/:id", parse=parse
+            )
+        except NotFound as error:
+            if error.code != UNKNOWN:
+                raise
+            return Listed([Record(object_id, b"", deleted=True)], [], asked_at, asked_at)
+
+    def report(self, stream: QuickBooksStream, basis: str, month: date) -> Listed:
+        """A report of a month: one record, whole but for the time of asking."""
+        first, last = month.replace(day=1), next_month(month) - timedelta(days=1)
+        days = {"start_date": first.isoformat(), "end_date": last.isoformat()}
         return self._get(
             f"/reports/{stream.entity}",
-            {
-                "start_date": f"{year}-01-01",
-                "end_date": f"{year}-12-31",
-                "accounting_method": basis,
-                "summarize_column_by": "Month",
-            },
+            {**days, "accounting_method": basis},
             endpoint=f"GET /reports/{stream.entity}",
-            parse=lambda response: _reported(response, f"{basis}/{year}"),
+            parse=lambda response: _reported(response, basis, first, last),
+        )
+
+    def company(self) -> Company:
+        """The company's span of time."""
+
+        def parse(response: Response) -> Company:
+            found = _objects(_query_response(fields_of(response)), {COMPANY.entity})
+            if not found[COMPANY.entity]:
+                raise MalformedResponse(f"{NAME}'s answer has no {COMPANY.entity}")
+            dates = bodies.decode(found[COMPANY.entity][0], _Dates, NAME)
+            today = answered_at(response).date()
+            known = [dates.meta.created.date()] if dates.meta and dates.meta.created else []
+            if dates.start:
+                try:
+                    known.append(datetime.fromisoformat(dates.start).date())
+                except ValueError as error:
+                    raise MalformedResponse(f"{NAME}'s CompanyStartDate is no date") from error
+            return Company(min(known, default=today), today)
+
+        return self._query(COMPANY, f"SELECT * FROM {COMPANY.entity}", parse)
+
+    def _query(
+        self, stream: QuickBooksStream, query: str, parse: Callable[[Response], Parsed]
+    ) -> Parsed:
+        return self._get(
+            "/query", {"query": query}, endpoint=f"GET /query {stream.entity}", parse=parse
         )
 
     def _get(
@@ -204,7 +264,7 @@ class QuickBooksReader:
     ) -> Parsed:
         return self.transport.request(
             "GET",
-            self._path + path,
+            f"/v3/company/{self._realm_id}{path}",
             params={**params, "minorversion": MINOR_VERSION},
             endpoint=endpoint,
             parse=parse,
@@ -222,28 +282,70 @@ def literal(value: str) -> str:
     return f"'{escaped}'"
 
 
+def next_month(day: date) -> date:
+    """The first day of the month after that of ``day``."""
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
 def fields_of(response: Response) -> dict[str, Raw]:
     """The body, unless it is a fault, which comes with status 200 too."""
-    fields = bodies.decode(bodies.compact(response.body, NAME), dict[str, Raw], NAME)
-    if "Fault" in fields or "fault" in fields:
+    fields = bodies.decode(bodies.compact(_unmarked(response.body), NAME), dict[str, Raw], NAME)
+    if any(name in fields and bytes(fields[name]) != b"null" for name in ("Fault", "fault")):
         raise classify(response) or MalformedResponse(f"{NAME} answered with a fault of no kind")
     return fields
 
 
-def _queried(response: Response, stream: QuickBooksStream) -> Listed:
-    fields = fields_of(response)
+def answered_at(response: Response) -> datetime:
+    """The server's clock when it answered, with the company's offset where the body tells it."""
+    at = bodies.answered_at(response)
+    try:
+        told = msgspec.json.decode(_unmarked(response.body), type=_Told).time
+        return at.astimezone(told.tzinfo) if isinstance(told, datetime) and told.tzinfo else at
+    except (msgspec.DecodeError, RecursionError):
+        return at
+
+
+class _Told(Struct):
+    time: datetime | int | None = None
+
+
+def _unmarked(body: bytes) -> bytes:
+    """``body`` without the byte-order mark that some of Intuit's begin with."""
+    return body.removeprefix(BYTE_ORDER_MARK)
+
+
+def _where(stream: QuickBooksStream, conditions: Sequence[str]) -> str:
+    every = [*conditions, *(["Active IN (true, false)"] if stream.has_active else [])]
+    return f" WHERE {' AND '.join(every)}" if every else ""
+
+
+def _query_response(fields: Mapping[str, Raw]) -> dict[str, Raw]:
     if "QueryResponse" not in fields:
         raise MalformedResponse(f"{NAME}'s answer has no QueryResponse")
-    found = bodies.decode(fields["QueryResponse"], dict[str, Raw], NAME)
-    if not found:
-        return _listed(response, [])
-    listed = _listed(response, bodies.rows(found, stream.entity, NAME))
+    return bodies.decode(fields["QueryResponse"], dict[str, Raw], NAME)
+
+
+def _objects(found: Mapping[str, Raw], entities: set[str]) -> dict[str, list[Raw]]:
+    """Rows by entity. Documented: what has no rows is left out."""
+    if unknown := found.keys() - entities - COUNTS:
+        raise MalformedResponse(f"{NAME} answered with {', '.join(sorted(unknown))[:80]}")
+    rows = {
+        name: bodies.rows(dict(found), name, NAME) if name in found else [] for name in entities
+    }
+    given = sum(map(len, rows.values()))
     told = bodies.decode(found.get("maxResults", Raw(b"-1")), int, NAME)
-    if told not in (-1, len(listed.records)):
-        raise MalformedResponse(
-            f"{NAME} says it gave {told} of {stream.entity} and gave {len(listed.records)}"
-        )
-    return listed
+    if told not in (-1, given):
+        raise MalformedResponse(f"{NAME} says it gave {told} objects and gave {given}")
+    return rows
+
+
+def _queried(response: Response, stream: QuickBooksStream, start: int) -> Listed:
+    found = _query_response(fields_of(response))
+    rows = _objects(found, {stream.entity})[stream.entity]
+    told = bodies.decode(found.get("startPosition", Raw(b"-1")), int, NAME)
+    if rows and told not in (-1, start):
+        raise MalformedResponse(f"{NAME}'s page begins with object {told}, not with {start}")
+    return _listed(response, rows)
 
 
 def _captured(response: Response, streams: Sequence[QuickBooksStream]) -> Captured:
@@ -252,30 +354,36 @@ def _captured(response: Response, streams: Sequence[QuickBooksStream]) -> Captur
     if "CDCResponse" not in fields:
         raise MalformedResponse(f"{NAME}'s answer has no CDCResponse")
     changes: dict[str, list[Raw]] = {stream.entity: [] for stream in streams}
-    for part in bodies.decode(fields["CDCResponse"], list[dict[str, Raw]], NAME):
-        if "QueryResponse" not in part:
-            raise classify(response) or MalformedResponse(f"{NAME}'s change data lack a part")
-        for entities in bodies.decode(part["QueryResponse"], list[dict[str, Raw]], NAME):
-            for entity in entities.keys() & changes.keys():
-                changes[entity] += bodies.rows(entities, entity, NAME)
-    listed = {entity: _listed(response, found) for entity, found in changes.items()}
+    parts = bodies.decode(fields["CDCResponse"], list[Raw], NAME)
+    if not parts:
+        raise MalformedResponse(f"{NAME}'s change data are empty")
+    for part in parts:
+        within = fields_of(replace(response, body=bytes(part)))
+        if "QueryResponse" not in within:
+            raise MalformedResponse(f"{NAME}'s change data lack a part")
+        for block in bodies.decode(within["QueryResponse"], list[dict[str, Raw]], NAME):
+            for entity, rows in _objects(block, set(changes)).items():
+                changes[entity] += rows
     return Captured(
-        listed,
-        sum(len(one.records) for one in listed.values()),
+        {entity: _listed(response, found) for entity, found in changes.items()},
+        sum(map(len, changes.values())) >= MOST_CAPTURED,
         bodies.answered_at(response),
     )
 
 
-def _reported(response: Response, record_id: str) -> Listed:
+def _reported(response: Response, basis: str, first: date, last: date) -> Listed:
     """A report without the time at which it was made, which alone would make each one new."""
     fields = fields_of(response)
     for name in ("Header", "Columns", "Rows"):
         if name not in fields:
             raise MalformedResponse(f"{NAME}'s report has no {name}")
     header = bodies.decode(fields["Header"], dict[str, Raw], NAME)
+    for name, day in (("StartPeriod", first), ("EndPeriod", last)):
+        if name in header and bodies.decode(header[name], str, NAME) != day.isoformat():
+            raise MalformedResponse(f"{NAME}'s report is not of {first:%Y-%m}, as asked")
     header.pop("Time", None)
     fields["Header"] = bodies.as_json(header)
-    record = Record(record_id, msgspec.json.encode(fields))
+    record = Record(f"{basis}/{first:%Y-%m}", msgspec.json.encode(fields))
     return Listed([record], [Head()], response.started_at, bodies.answered_at(response))
 
 

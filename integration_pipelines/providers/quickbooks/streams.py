@@ -12,7 +12,8 @@ class QuickBooksStream:
 
     ``entity`` is its name in queries and change data; ``has_active``: inactive ones are hidden
     unless asked for; ``captured``: change data capture knows of it; ``is_report``: ``entity`` names
-    a report, read by basis and year.
+    a report, read by basis and month; ``divided``: there may be so many that a pass reads windows
+    of them side by side. A row's id is its ``Id``, a report's "BASIS/YYYY-MM".
     """
 
     name: str
@@ -21,10 +22,17 @@ class QuickBooksStream:
     has_active: bool = False
     captured: bool = True
     is_report: bool = False
+    divided: bool = False
 
 
 def _list(name: str, entity: str, description: str, *, captured: bool = True) -> QuickBooksStream:
     return QuickBooksStream(name, entity, description, has_active=True, captured=captured)
+
+
+def _transactions(
+    name: str, entity: str, description: str, *, captured: bool = True
+) -> QuickBooksStream:
+    return QuickBooksStream(name, entity, description, captured=captured, divided=True)
 
 
 def _report(name: str, entity: str, description: str) -> QuickBooksStream:
@@ -38,19 +46,19 @@ STREAMS = (
     _list("vendors", "Vendor", "Who the company buys from."),
     _list("employees", "Employee", "Who works for the company."),
     _list("items", "Item", "Products and services."),
-    QuickBooksStream("invoices", "Invoice", "Invoices with all their lines."),
-    QuickBooksStream("payments", "Payment", "What customers paid towards invoices."),
-    QuickBooksStream("sales_receipts", "SalesReceipt", "Sales that were paid at once."),
-    QuickBooksStream("refund_receipts", "RefundReceipt", "Refunds that were paid at once."),
-    QuickBooksStream("credit_memos", "CreditMemo", "Credits given to customers."),
-    QuickBooksStream("estimates", "Estimate", "Offers to customers."),
-    QuickBooksStream("bills", "Bill", "Bills of vendors."),
-    QuickBooksStream("bill_payments", "BillPayment", "Payments of bills."),
-    QuickBooksStream("purchases", "Purchase", "Expenses, cheques and card charges."),
-    QuickBooksStream("vendor_credits", "VendorCredit", "Credits of vendors."),
-    QuickBooksStream("deposits", "Deposit", "Deposits to bank accounts."),
-    QuickBooksStream("transfers", "Transfer", "Transfers between accounts."),
-    QuickBooksStream("journal_entries", "JournalEntry", "Journal entries with all their lines."),
+    _transactions("invoices", "Invoice", "Invoices with all their lines."),
+    _transactions("payments", "Payment", "What customers paid towards invoices."),
+    _transactions("sales_receipts", "SalesReceipt", "Sales that were paid at once."),
+    _transactions("refund_receipts", "RefundReceipt", "Refunds that were paid at once."),
+    _transactions("credit_memos", "CreditMemo", "Credits given to customers."),
+    _transactions("estimates", "Estimate", "Offers to customers."),
+    _transactions("bills", "Bill", "Bills of vendors."),
+    _transactions("bill_payments", "BillPayment", "Payments of bills."),
+    _transactions("purchases", "Purchase", "Expenses, cheques and card charges."),
+    _transactions("vendor_credits", "VendorCredit", "Credits of vendors."),
+    _transactions("deposits", "Deposit", "Deposits to bank accounts."),
+    _transactions("transfers", "Transfer", "Transfers between accounts."),
+    _transactions("journal_entries", "JournalEntry", "Journal entries with all their lines."),
     _list("tax_codes", "TaxCode", "Sales tax codes.", captured=False),
     _list("tax_rates", "TaxRate", "Sales tax rates.", captured=False),
     QuickBooksStream("tax_agencies", "TaxAgency", "Who taxes are paid to.", captured=False),
@@ -58,13 +66,11 @@ STREAMS = (
     _list("departments", "Department", "Departments, which QuickBooks shows as locations."),
     _list("terms", "Term", "Payment terms."),
     _list("payment_methods", "PaymentMethod", "Payment methods."),
-    QuickBooksStream(
-        "time_activities", "TimeActivity", "Hours that people worked.", captured=False
-    ),
+    _transactions("time_activities", "TimeActivity", "Hours that people worked.", captured=False),
     _list("budgets", "Budget", "Budgets by account and month."),
-    _report("profit_and_loss", "ProfitAndLoss", "QuickBooks' own profit and loss, by month."),
-    _report("balance_sheet", "BalanceSheet", "QuickBooks' own balance sheet, by month."),
-    _report("cash_flow", "CashFlow", "QuickBooks' own statement of cash flows, by month."),
+    _report("profit_and_loss", "ProfitAndLoss", "QuickBooks' own profit and loss of a month."),
+    _report("balance_sheet", "BalanceSheet", "QuickBooks' own balance sheet of a month."),
+    _report("cash_flow", "CashFlow", "QuickBooks' own statement of cash flows of a month."),
 )
 """Every stream, in the order in which they are read."""
 
@@ -76,16 +82,22 @@ CAPTURED = tuple(stream.name for stream in STREAMS if stream.captured)
 QUERIED = tuple(s.name for s in STREAMS if not s.captured and not s.is_report)
 REPORTS = tuple(stream.name for stream in STREAMS if stream.is_report)
 
+OPEN_MONTHS = 3
+"""Months whose reports are read again each time, the present one included."""
+REPORT_MONTHS = 36
+"""Months of reports that a first load reads, where the company is that old."""
+REPORTS_A_MONTH = len(REPORTS) * len(BASES)
+
 METERING = Metering(
     monthly_reads=lambda settings: int(settings.quickbooks_monthly_reads),
     cadences=(
         Cadence(CAPTURED, reads=1, every=timedelta(minutes=15), with_events=timedelta(hours=6)),
         Cadence(QUERIED, reads=len(QUERIED), every=timedelta(hours=6)),
-        Cadence(REPORTS, reads=len(REPORTS) * len(BASES), every=timedelta(days=1)),
+        Cadence(REPORTS, reads=1 + REPORTS_A_MONTH * OPEN_MONTHS, every=timedelta(days=1)),
         Cadence(
             tuple(stream.name for stream in STREAMS),
-            # Each list and three years of each report, and what led up to it.
-            reads=2 * len(CAPTURED) + len(QUERIED) + 3 * len(REPORTS) * len(BASES),
+            # Each list, its count, what led up to it, and each report.
+            reads=2 * len(STREAMS) + REPORTS_A_MONTH * REPORT_MONTHS,
             every=timedelta(days=7),
             full=True,
         ),
