@@ -8,7 +8,7 @@ from square.types.merchant import Merchant
 from integration_pipelines.core.errors import ConfigurationError, MalformedResponse
 from integration_pipelines.core.provider import Account
 from integration_pipelines.core.transport import Response, Transport
-from integration_pipelines.providers.square.client import fields_of
+from integration_pipelines.providers.square.client import Head, decode, fields_of
 
 
 class SdkTransport(httpx.BaseTransport):
@@ -37,9 +37,18 @@ class SdkTransport(httpx.BaseTransport):
 PASSED_ON = ("authorization", "square-version", "content-type")
 
 
+KINDS = {"merchant": Head, "locations": list[Head]}
+"""What the answers hold; the SDK would take anything."""
+
+
 def _checked(response: Response) -> Response:
-    """``response``, if it is an object that tells of no error: the SDK would take anything."""
-    fields_of(response)
+    """``response``, if it holds what is documented."""
+    fields = fields_of(response)
+    known = [name for name in KINDS if name in fields]
+    if not known:
+        raise MalformedResponse(f"Square's answer lacks {' or '.join(KINDS)}")
+    for name in known:
+        decode(fields[name], KINDS[name])
     return response
 
 

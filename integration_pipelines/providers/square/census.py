@@ -93,7 +93,7 @@ def _count(
                 for listed, _ in read_pages(reader, stream, Span(), of=record.id):
                     yield Census(stream.name, period, [entry.id for entry in listed.records])
         return
-    for month in _months(span, extent) if stream.id == ("order_id",) else (span,):
+    for month in _months(span, extent) if _tells_no_time(stream) else (span,):
         for listed, _ in read_pages(reader, stream, month):
             yield from _counted(stream, extent.scope, listed, month, since)
 
@@ -104,12 +104,16 @@ def _counted(
     ids = defaultdict(list)
     ours = {record.id for record in within(scope, stream, listed)}
     for record, head in zip(listed.records, listed.heads, strict=True):
-        created_at = span.since if head.order_id else head.time("created_at")
+        created_at = span.since if _tells_no_time(stream) else head.time("created_at")
         early = since is not None and created_at is not None and created_at < since
         if record.id in ours and not early:
             ids[period_of(created_at)].append(record.id)
     for period, created_then in ids.items():
         yield Census(stream.name, period, created_then)
+
+
+def _tells_no_time(stream: SquareStream) -> bool:
+    return stream.id == ("order_id",)
 
 
 def _months(span: Span, extent: Extent) -> list[Span]:
