@@ -1,9 +1,11 @@
 """QuickBooks Online: the books. See README.md beside this file for limits and quirks."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from integration_pipelines.core.provider import (
     Account,
@@ -27,16 +29,30 @@ from integration_pipelines.providers.quickbooks.client import (
 from integration_pipelines.providers.quickbooks.extract import QuickBooksExtract
 from integration_pipelines.providers.quickbooks.streams import METERING, STREAMS
 
+REALM_ID = re.compile(r"[0-9]{1,20}")
+
 
 class QuickBooksCredentials(BaseModel):
-    """What opens a company: an OAuth access token, what renews it, and the company's realm."""
+    """What opens a company: an OAuth access token, what renews it, and the company's realm. When
+    the tokens end is a time or Unix seconds."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    access_token: SecretStr
+    access_token: SecretStr = SecretStr("")
     refresh_token: SecretStr | None = None
     expires_at: datetime | None = None
-    realm_id: str = Field(pattern=r"^[0-9]{1,20}$")
+    refresh_expires_at: datetime | None = None
+    realm_id: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.access_token.get_secret_value():
+            raise ValueError("give access_token, as Intuit's token endpoint answered it")
+        if not REALM_ID.fullmatch(self.realm_id):
+            raise ValueError(
+                "give realm_id: the digits that Intuit calls realmId when a company consents"
+            )
+        return self
 
 
 class QuickBooksClient:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -10,7 +11,6 @@ from pydantic import SecretStr
 
 from integration_pipelines.core import bodies
 from integration_pipelines.core.errors import (
-    AccessRevoked,
     ConfigurationError,
     MalformedResponse,
     ProviderError,
@@ -19,11 +19,10 @@ from integration_pipelines.core.provider import Limits
 from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Response, Transport, default_error
-from integration_pipelines.providers.quickbooks.client import NAME
+from integration_pipelines.providers.quickbooks.client import BYTE_ORDER_MARK, NAME
 
 OAUTH_BASE = "https://oauth.platform.intuit.com"
 TOKEN_PATH = "/oauth2/v1/tokens/bearer"  # noqa: S105
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Tokens(NamedTuple):
@@ -105,17 +104,21 @@ def _tokens(response: Response) -> tuple[_Tokens, datetime]:
 
 
 def _classify(response: Response) -> ProviderError | None:
+    """The token endpoint's own words. That the application is refused is no fault of the
+    company's."""
     try:
         body = response.body.removeprefix(BYTE_ORDER_MARK)
         told = bodies.decode(bodies.compact(body, NAME), _Error, NAME)
     except MalformedResponse:
-        return None
-    if told.error == "invalid_client":
+        told = _Error()
+    if told.error == "invalid_client" or response.status == HTTPStatus.UNAUTHORIZED:
         raise ConfigurationError(
             "Intuit refuses the application: check QUICKBOOKS_CLIENT_ID and "
             "QUICKBOOKS_CLIENT_SECRET"
         )
-    if told.error == "invalid_grant":
-        words = f"{NAME} refuses the refresh token ({told.error_description}); reconnect"
-        return AccessRevoked(f"{words} the account", status=response.status, code=told.error)
-    return default_error(response, message=told.error_description, code=told.error)
+    return default_error(
+        response,
+        message=told.error_description or told.error,
+        code=told.error,
+        revoked=told.error == "invalid_grant",
+    )

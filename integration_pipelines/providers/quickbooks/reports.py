@@ -35,13 +35,17 @@ def _rows(
     columns: Sequence[tuple[str, str | None, str | None]],
 ) -> Iterator[tuple[Any, ...]]:
     for node in nodes:
-        heading = node.get("Header", {}).get("ColData", [{}])[0].get("value", "")
+        head = node.get("Header", {}).get("ColData") or [{}]
+        heading = head[0].get("value", "")
         below = (*path, heading) if heading else path
-        for cells, kind in ((node.get("ColData"), "account"), (node.get("Summary"), "summary")):
-            data = cells.get("ColData") if isinstance(cells, Mapping) else cells
-            if data:
-                yield from _cells(data, kind, below if kind == "summary" else path, columns)
+        # An account that has others below it heads their section, its own amounts beside it.
+        if any(cell.get("value") for cell in head[1:]):
+            yield from _cells(head, "account", path, columns)
+        if node.get("ColData"):
+            yield from _cells(node["ColData"], "account", path, columns)
         yield from _rows(node.get("Rows", {}).get("Row", ()), below, columns)
+        if summary := node.get("Summary", {}).get("ColData"):
+            yield from _cells(summary, "summary", below, columns)
 
 
 def _cells(
@@ -51,7 +55,7 @@ def _cells(
     columns: Sequence[tuple[str, str | None, str | None]],
 ) -> Iterator[tuple[Any, ...]]:
     label = data[0]
-    for (title, starts_on, ends_on), cell in zip(columns, data[1:], strict=True):
+    for (title, starts_on, ends_on), cell in zip(columns, data[1:], strict=False):
         amount = Decimal(cell["value"]) if cell.get("value") else None
         yield (
             " / ".join(path),
