@@ -94,6 +94,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         if only is None:
             account.economy.open(size=size, since=since, until=until)
         else:
+            account.economy.found()
+            account.refresh()
             bulk.fill(account, only, since=since, until=until)
         with self._lock:
             self.accounts[account.id] = account

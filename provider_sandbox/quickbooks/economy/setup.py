@@ -91,11 +91,15 @@ OTHER_TAXES = (("VAT", "20", "Revenue"),)
 class Setup(Ground):
     """The lists. ``role`` gives the objects that transactions need by what they are for."""
 
+    def found(self) -> None:
+        """The company itself, which no company is without."""
+        self.at = self.account.created
+        self._company()
+
     def stock(self) -> None:
         """Everything that exists before the first sale, some of it no longer in use."""
         account = self.account
-        self.at = account.created
-        self._company()
+        self.found()
         for name, type, active in (
             ("Cash", "NON_CREDIT_CARD", True), ("Check", "NON_CREDIT_CARD", True),
             ("Stripe", "CREDIT_CARD", True), ("Square", "CREDIT_CARD", True),

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy import Engine
@@ -10,12 +12,18 @@ from sqlalchemy import Engine
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from integration_pipelines.providers.quickbooks import QuickBooksCredentials
+from integration_pipelines.providers.quickbooks.client import next_month
+from integration_pipelines.providers.quickbooks.extract import months_between
+from integration_pipelines.providers.quickbooks.streams import BASES, STREAMS
 from provider_sandbox import Sandbox, running_sandbox
-from provider_sandbox.quickbooks import QuickBooksAccount
+from provider_sandbox.messages import Request
+from provider_sandbox.quickbooks import QuickBooksAccount, reports
 from tests.connected import ConnectedVenue, connect_account
+from tests.faults.moments import Meanwhile
 
 QUICKBOOKS = PROVIDERS["quickbooks"]
-ENTITIES = tuple(stream.name for stream in QUICKBOOKS.streams if not stream.is_report)  # type: ignore[attr-defined]
+ENTITIES = tuple(stream.name for stream in STREAMS if not stream.is_report)
+REPORTS = {stream.name: stream.entity for stream in STREAMS if stream.is_report}
 
 ConnectQuickBooks = Callable[..., ConnectedVenue]
 
@@ -47,11 +55,20 @@ def open_account(sandbox: Sandbox, slug: str = "hall", **options: Any) -> QuickB
     """A company whose time is its own, told in the Date header, and whose tokens last."""
     account = sandbox.quickbooks.create_account(slug, now=1_790_000_000, **options)
     account.clock.told = True
+    token = account.credentials["access_token"]
+    grant = sandbox.quickbooks.tokens.of(token)
+    assert grant is not None
+    grant.access_tokens[token] = 2**40
     return account
 
 
-def differences(venue: ConnectedVenue, account: QuickBooksAccount, *streams: str) -> list[str]:
-    """Where the raw tables and the ledger disagree; empty when they do not."""
+def differences(
+    venue: ConnectedVenue, account: QuickBooksAccount, *streams: str, lingering: bool = False
+) -> list[str]:
+    """Where the raw tables and the ledger disagree; empty when they do not. With ``lingering``
+    apart from what QuickBooks changes in silence, which a full pass brings."""
+    silent = {(change.stream, change.id) for change in account.silent_changes}
+    silent |= {("time_activities", id) for id in account.deleted("time_activities")}
     found = []
     for stream in streams or ENTITIES:
         landed = venue.payloads(stream)
@@ -59,6 +76,10 @@ def differences(venue: ConnectedVenue, account: QuickBooksAccount, *streams: str
             name: json.loads(json.dumps(body, default=float))
             for name, body in zip(account.ids(stream), account.objects(stream), strict=True)
         }
+        if lingering:
+            for name in {name for of, name in silent if of == stream}:
+                landed.pop(name, None)
+                truth.pop(name, None)
         found += [f"{stream} {name} is missing" for name in truth.keys() - landed.keys()]
         found += [f"{stream} {name} is too many" for name in landed.keys() - truth.keys()]
         found += [
@@ -67,6 +88,49 @@ def differences(venue: ConnectedVenue, account: QuickBooksAccount, *streams: str
             if landed[name] != truth[name]
         ]
     return found
+
+
+def report_differences(
+    venue: ConnectedVenue, account: QuickBooksAccount, *, months: int | None = None
+) -> list[str]:
+    """Where the landed reports and the books disagree; of the last ``months``, or of all."""
+    today = date.fromisoformat(account.date(account.clock.now()))
+    opened = date.fromisoformat(account.objects("company_info")[0]["CompanyStartDate"])
+    found = []
+    for stream, name in REPORTS.items():
+        landed = venue.payloads(stream)
+        truth = {}
+        for month in list(months_between(opened, today))[-(months or 0) :]:
+            for basis in BASES:
+                asked = {
+                    "start_date": month.isoformat(),
+                    "end_date": (next_month(month) - timedelta(days=1)).isoformat(),
+                    "accounting_method": basis,
+                }
+                body = reports.report(account, name, asked, "")
+                del body["Header"]["Time"]
+                truth[f"{basis}/{month:%Y-%m}"] = body
+        if months is None and landed.keys() != truth.keys():
+            found.append(f"{stream}: {sorted(landed.keys() ^ truth.keys())}")
+        found += [f"{stream} {id} differs" for id, body in truth.items() if landed.get(id) != body]
+    return found
+
+
+def failures(results: dict[str, Any]) -> dict[str, str]:
+    """What went wrong, by stream."""
+    return {name: result.error_kind for name, result in results.items() if result.error_kind}
+
+
+def asked_for(sandbox: Sandbox) -> list[str]:
+    """Grows by each request from now on: its query, or its path where it has none."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        given = dict(parse_qsl(request.query))
+        asked.append(given.get("query", request.path))
+
+    sandbox.faults.add(Meanwhile(provider="quickbooks", times=None, happens=note))
+    return asked
 
 
 def _fields(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
