@@ -114,6 +114,7 @@ def canonical(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator
         return
     with Recorder(context) as recorder:
         recorder.add(materializations(built))
+    tell_unreadable(context, built)
     yield from check_results(context, built, tests=checks)
     if built.broken:
         raise build_failure(built)
@@ -181,6 +182,16 @@ def check_results(
             severity=severity,
             description=_found(failing) if failing or test.ok else test.message,
             metadata=metadata,
+        )
+
+
+def tell_unreadable(context: Context, built: Build) -> None:
+    """Warn of raw rows that lack what their provider documents, by staging view and venue."""
+    for test in built.unreadable:
+        context.log.warning(
+            "%s cannot be read in full: %s",
+            project().node(project().tests_of_views[test.unique_id])["name"],
+            _found(test.failing) if test.failing else test.message,
         )
 
 

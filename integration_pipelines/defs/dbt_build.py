@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import Engine, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from integration_pipelines.core.database import Role, create_engine, database_url
@@ -72,12 +72,24 @@ class Project:
     @cached_property
     def tests(self) -> dict[str, str]:
         """Tests of tables: unique id of the test, and of the table that it is about."""
-        about = {
+        return {test: node for test, node in self._tested.items() if node in self.tables}
+
+    @cached_property
+    def tests_of_views(self) -> dict[str, str]:
+        """Tests of views: unique id of the test, and of the view that it is about."""
+        return {
+            test: node
+            for test, node in self._tested.items()
+            if node is not None and node not in self.tables
+        }
+
+    @cached_property
+    def _tested(self) -> dict[str, str | None]:
+        return {
             unique_id: node.get("attached_node") or self._most_downstream(node)
             for unique_id, node in self.manifest["nodes"].items()
             if node["resource_type"] == "test"
         }
-        return {test: table for test, table in about.items() if table in self.tables}
 
     def node(self, unique_id: str) -> dict[str, Any]:
         """A model or test."""
@@ -165,11 +177,18 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build: the venues built and what became of each node, those of tables and tests alone."""
+    """A build: the venues built and what became of each node: tables, their tests, and the tests of
+    views, which say whether raw rows can be read."""
 
     venue_ids: Sequence[str]
     tables: Sequence[Built]
     tests: Sequence[Built]
+    tests_of_views: Sequence[Built] = ()
+
+    @property
+    def unreadable(self) -> list[Built]:
+        """Tests of views that found rows which lack what their provider documents."""
+        return [test for test in self.tests_of_views if not test.ok]
 
     @property
     def is_whole(self) -> bool:
@@ -196,11 +215,15 @@ def build(
     model that cannot be built. Raises BuildError where dbt itself fails.
     """
     if tables is None:
-        return _build(settings, engine, venue_ids, "build", whole=True)
-    # Views cost little, and those that the tables read may be new.
+        return _build(settings, engine, venue_ids, "build", *ALL_BUT_VIEWS, whole=True)
     names = [project().node(unique_id)["name"] for unique_id in tables]
-    selection = ("--select", *names, "config.materialized:view")
-    return _build(settings, engine, venue_ids, "build", *selection, "--indirect-selection=cautious")
+    return _build(
+        settings, engine, venue_ids, "build", "--select", *names, "--indirect-selection=cautious"
+    )
+
+
+ALL_BUT_VIEWS = ("--exclude", "config.materialized:view", "--indirect-selection=empty")
+"""Of views only the tests, which would else go with them."""
 
 
 def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
@@ -220,14 +243,17 @@ def _build(
         entered, everyone = _enter(engine, venue_ids)
         if not everyone:
             return None
-        with _connected(settings):
-            results = _run_dbt(*command, target=_target(settings))
-        with _dbt_engine(settings) as reader:
-            done = [_built(result, reader) for result in results]
+        with _dbt_engine(settings) as dbt:
+            with _connected(settings):
+                if command[0] == "build":
+                    _make_views(settings, dbt)
+                results = _run_dbt(*command, target=_target(settings))
+            done = [_built(result, dbt) for result in results]
         made = Build(
             everyone,
             [each for each in done if each.unique_id in project().tables],
             [each for each in done if each.unique_id in project().tests],
+            [each for each in done if each.unique_id in project().tests_of_views],
         )
         if made.is_whole:
             _leave(engine, everyone if whole else entered)
@@ -246,6 +272,20 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
         finally:
             session.invalidate()
+
+
+def _make_views(settings: Settings, dbt: Engine) -> None:
+    """Make the views where they are not of this project as it stands: there are many, and what
+    they are made of seldom changes."""
+    current = f"views of {_parsed().name}"
+    said = text("SELECT obj_description('staging'::regnamespace, 'pg_namespace')")
+    with dbt.connect() as session:
+        if session.scalar(said) == current:
+            return
+    made = _run_dbt("run", "--select", "config.materialized:view", target=_target(settings))
+    if all(str(result.status) == "success" for result in made):
+        with dbt.begin() as session:
+            session.execute(text(f"COMMENT ON SCHEMA staging IS '{current}'"))
 
 
 def _enter(engine: Engine, venue_ids: Collection[str] | None) -> tuple[list[str], list[str]]:

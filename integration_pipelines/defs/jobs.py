@@ -28,6 +28,7 @@ from integration_pipelines.defs.canonical_assets import (
     build_failure,
     check_results,
     materializations,
+    tell_unreadable,
 )
 from integration_pipelines.defs.checks import every_object_landed, every_venue_synced
 from integration_pipelines.defs.dbt_build import build
@@ -162,6 +163,7 @@ def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pip
         recorder.add(materializations(built))
     for result in check_results(context, built):
         log_check(context, result)
+    tell_unreadable(context, built)
     context.log.info("published %d venues", len(built.venue_ids))
     if built.broken:
         raise build_failure(built)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,14 +42,17 @@ class Warehouse:
         stream: str,
         *bodies: dict[str, Any],
         account_id: str = "acct_1",
+        provider: str = "stripe",
+        ids: Sequence[str] = (),
         deleted_at: datetime | None = None,
     ) -> None:
-        """Bodies as the pipelines land them; one without an id is known by its place."""
+        """Bodies as the pipelines land them, under ``ids`` if given; one without an id is known by
+        its place."""
         rows = [
             {
                 "venue_id": venue_id,
                 "account_id": account_id,
-                "id": body.get("id") or f"nameless_{place}",
+                "id": ids[place] if ids else body.get("id") or f"nameless_{place}",
                 "payload": body,
                 "observed_at": OBSERVED_AT,
                 "content_hash": hashlib.blake2b(json.dumps(body).encode(), digest_size=16).digest(),
@@ -60,7 +63,7 @@ class Warehouse:
         if rows:
             with self.owner.begin() as connection:
                 database.venue_scope(connection, venue_id)
-                connection.execute(insert(raw_table("stripe", stream)), rows)
+                connection.execute(insert(raw_table(provider, stream)), rows)
 
     def remove(self, venue_id: str, stream: str) -> None:
         """Take a venue's raw rows of a stream away."""

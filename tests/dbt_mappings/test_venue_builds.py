@@ -137,7 +137,7 @@ def test_every_table_is_closed_and_every_view_reads_as_its_reader(built: Warehou
         WHERE n.nspname IN ('staging', 'analytics', 'marts') AND c.relkind = 'v'
         """
     )
-    assert len(views) == 91
+    assert len(views) == 92
     assert all(view["reads_as_its_reader"] for view in views)
 
 

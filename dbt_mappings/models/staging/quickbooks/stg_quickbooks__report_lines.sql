@@ -1,0 +1,80 @@
+-- One row per line and column of a QuickBooks report: an account or a summary, in a month or in all.
+with recursive reports as (
+    select 'ProfitAndLoss' as report, profit_and_loss.* from {{ source('raw_quickbooks', 'profit_and_loss') }} as profit_and_loss
+    union all
+    select 'BalanceSheet' as report, balance_sheet.* from {{ source('raw_quickbooks', 'balance_sheet') }} as balance_sheet
+    union all
+    select 'CashFlow' as report, cash_flow.* from {{ source('raw_quickbooks', 'cash_flow') }} as cash_flow
+),
+
+nodes as (
+    select
+        raw.report,
+        raw.venue_id,
+        raw.account_id,
+        raw.id,
+        element.body,
+        array[element.position] as place,
+        array[]::text[] as section
+    from reports as raw
+    cross join lateral {{ elements("raw.payload #> '{Rows,Row}'") }} with ordinality as element (body, position)
+
+    union all
+
+    select
+        above.report,
+        above.venue_id,
+        above.account_id,
+        above.id,
+        element.body,
+        above.place || element.position,
+        above.section || coalesce(above.body #>> '{Header,ColData,0,value}', '')
+    from nodes as above
+    cross join lateral {{ elements("above.body #> '{Rows,Row}'") }} with ordinality as element (body, position)
+),
+
+lines as (
+    select
+        nodes.*,
+        line.kind,
+        line.cells
+    from nodes
+    cross join lateral (
+        values ('account', nodes.body -> 'ColData'), ('summary', nodes.body #> '{Summary,ColData}')
+    ) as line (kind, cells)
+    where jsonb_typeof(line.cells) = 'array'
+)
+
+select
+    {{ raw_provenance() }},
+    lines.report,
+    raw.payload #>> '{Header,ReportBasis}' as basis,
+    raw.payload #>> '{Header,Currency}' as currency,
+    lines.place,
+    lines.kind,
+    array_to_string(
+        case lines.kind
+            when 'summary' then lines.section || coalesce(lines.body #>> '{Header,ColData,0,value}', '')
+            else lines.section
+        end,
+        ' / '
+    ) as section,
+    lines.cells #>> '{0,id}' as ledger_account_id,
+    lines.cells #>> '{0,value}' as label,
+    cell.position - 1 as column_number,
+    raw.payload #>> array['Columns', 'Column', (cell.position - 1)::text, 'ColTitle'] as column_title,
+    (
+        select {{ calendar_date("key ->> 'Value'") }}
+        from {{ elements("raw.payload #> array['Columns', 'Column', (cell.position - 1)::text, 'MetaData']") }} as key
+        where key ->> 'Name' = 'StartDate'
+    ) as starts_on,
+    (
+        select {{ calendar_date("key ->> 'Value'") }}
+        from {{ elements("raw.payload #> array['Columns', 'Column', (cell.position - 1)::text, 'MetaData']") }} as key
+        where key ->> 'Name' = 'EndDate'
+    ) as ends_on,
+    {{ decimal("cell.body ->> 'value'") }} as amount
+from lines
+join reports as raw using (report, venue_id, account_id, id)
+cross join lateral {{ elements('lines.cells') }} with ordinality as cell (body, position)
+where cell.position > 1
