@@ -52,6 +52,10 @@ def published() -> Iterator[tuple[str, dict[str, Any]]]:
             yield path.stem, body["data"]["object"] if body.get("object") == "event" else body
 
 
+INCOMPLETE = ("charges", "checkout_sessions", "payouts", "subscriptions")
+"""Streams of which a body lacks what staging asks of a real one: of these, the checks must warn."""
+
+
 @pytest.fixture(scope="module")
 def outcomes(warehouse: Warehouse) -> dict[str, str]:
     warehouse.add_venue("published")
@@ -73,6 +77,7 @@ def test_every_model_accepts_every_published_body(
         "payments_are_complete",
         "payouts_are_complete",
         "daily_revenue_equals_its_movements",
+        *(f"stg_stripe__{name}_are_complete" for name in INCOMPLETE),
     }
     assert not_passed(outcomes).keys() <= pointing | unreadable
     assert warehouse.rows(
