@@ -1,4 +1,4 @@
-"""The stage that demo and development play on: three venues, their Stripe accounts in the sandbox.
+"""The stage that demo and development play on: three venues, and their accounts in the sandbox.
 
 The sandbox keeps its accounts in memory, and the same seed, times and moves give the same ones
 again. So what is kept, in DATA_DIR/stage.json, is when the accounts began and how they went on;
@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from babel.numbers import get_currency_precision
 
 from development.processes import Processes, free_port
 from integration_pipelines.core.errors import IntegrationError
@@ -30,30 +33,64 @@ SEED = 1
 
 
 class StageVenue(NamedTuple):
-    """A venue, and how its account sells."""
+    """A venue, and how its accounts sell."""
 
     venue_id: str
     name: str
     timezone: str
     currency: str
+    country: str
     day_starts_at: str
-    charges: int
+    sales: int
     also_in: tuple[str, ...] = ()
 
 
 VENUES = (
-    StageVenue("moonlight-hall", "Moonlight Music Hall", "America/New_York", "USD", "00:00", 400),
-    StageVenue("zum-anker", "Bar zum Anker", "Europe/Berlin", "EUR", "04:00", 900, ("usd",)),
-    StageVenue("sakura-fest", "Sakura Festival", "Asia/Tokyo", "JPY", "00:00", 250),
+    StageVenue(
+        "moonlight-hall", "Moonlight Music Hall", "America/New_York", "USD", "US", "00:00", 400
+    ),
+    StageVenue("zum-anker", "Bar zum Anker", "Europe/Berlin", "EUR", "IE", "04:00", 900, ("usd",)),
+    StageVenue("sakura-fest", "Sakura Festival", "Asia/Tokyo", "JPY", "JP", "00:00", 250),
 )
+
+ACCOUNTS: dict[str, Callable[[StageVenue], dict[str, object]]] = {
+    "stripe": lambda venue: {
+        "size": venue.sales,
+        "currency": venue.currency.lower(),
+        "currencies": venue.also_in,
+        "timezone": venue.timezone,
+    },
+    "square": lambda venue: {
+        "size": venue.sales,
+        "country": venue.country,
+        "timezone": venue.timezone,
+    },
+    "mailchimp": lambda venue: {"size": venue.sales // 2},
+    "quickbooks": lambda venue: {
+        "size": venue.sales // 2,
+        "currency": venue.currency,
+        "timezone": venue.timezone,
+    },
+}
+"""What each venue's account at a provider is made with."""
+
+CREDENTIALS = {
+    "stripe": ("api_key",),
+    "square": ("access_token",),
+    "mailchimp": ("api_key",),
+    "quickbooks": ("access_token", "refresh_token", "expires_at", "realm_id"),
+}
+"""What of a told account opens it."""
+
+YEAR = 366 * 86_400
 
 
 class Truth(NamedTuple):
-    """What the sandbox's ledger holds of one stream; ``sums`` of `amount`, by currency, in minor
-    units."""
+    """What the sandbox's ledger holds of one stream: ids of its objects, None of a report; sums of
+    what they are worth, by currency, in its major unit."""
 
-    ids: frozenset[str]
-    sums: Mapping[str, int]
+    ids: frozenset[str] | None
+    sums: Mapping[str, Decimal]
 
 
 @dataclass(slots=True)
@@ -61,6 +98,7 @@ class Stage:
     """A running sandbox with the venues' accounts. ``environment`` points our clients at it.
 
     ``moves``: seconds and happenings of each; ``is_new``: nothing was kept of these accounts.
+    ``accounts``: what the sandbox tells of each, by venue and provider.
     """
 
     url: str
@@ -69,11 +107,15 @@ class Stage:
     began: int
     moves: list[tuple[int, int]]
     is_new: bool
-    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    accounts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"STRIPE_API_BASE": f"{self.url}/stripe"}
+        bases = {f"{name.upper()}_API_BASE": f"{self.url}/{name}" for name in ACCOUNTS}
+        return bases | {
+            f"{name.upper()}_OAUTH_BASE": f"{self.url}/{name}"
+            for name in ("mailchimp", "quickbooks")
+        }
 
     def move(self, happenings: int) -> None:
         """Let all accounts live on until now, with so many random happenings in each."""
@@ -84,35 +126,53 @@ class Stage:
         self.save()
         self._play(*move)
 
-    def truth(self, venue_id: str, stream: str) -> Truth:
-        """What exists at Stripe."""
-        named = stream.replace("invoice_items", "invoiceitems")  # As in Stripe's own path.
-        told = self._ask("GET", f"accounts/{venue_id}/streams/{named}")
-        return Truth(frozenset(told["ids"]), told["sums"])
+    def truth(self, venue_id: str, provider: str, stream: str) -> Truth:
+        """What exists at the provider."""
+        if provider == "stripe":
+            stream = stream.replace("invoice_items", "invoiceitems")  # As in Stripe's own path.
+        told = self._ask(provider, "GET", f"accounts/{venue_id}/streams/{stream}")
+        sums = {}
+        if provider != "mailchimp":  # Which counts openings and clicks where others count money.
+            for name, amount in told["sums"].items():
+                digits = 0 if provider == "quickbooks" else get_currency_precision(name.upper())
+                sums[name.upper()] = Decimal(str(amount)).scaleb(-digits)
+        ids = frozenset(told["ids"]) if "ids" in told else None
+        return Truth(ids, sums)
 
     def raise_accounts(self) -> None:
         """Make the accounts as they began, and play what has been noted since."""
+        # The stage has no one who would renew a token within the hour.
+        self._ask("quickbooks", "POST", "app", access_seconds=YEAR)
         for venue in VENUES:
-            self.accounts[venue.venue_id] = self._ask(
-                "POST",
-                "accounts",
-                slug=venue.venue_id,
-                name=venue.name,
-                size=venue.charges,
-                currency=venue.currency.lower(),
-                currencies=venue.also_in,
-                timezone=venue.timezone,
-                seed=SEED,
-                now=self.began,
-            )
-            self._ask("POST", f"accounts/{venue.venue_id}/clock", told=True)
+            for provider, made_with in ACCOUNTS.items():
+                self.accounts[venue.venue_id, provider] = self._ask(
+                    provider,
+                    "POST",
+                    "accounts",
+                    slug=venue.venue_id,
+                    name=venue.name,
+                    seed=SEED,
+                    now=self.began,
+                    **made_with(venue),
+                )
+                self._ask(provider, "POST", f"accounts/{venue.venue_id}/clock", told=True)
         for move in self.moves:
             self._play(*move)
 
+    def credentials(self, venue_id: str, provider: str) -> str:
+        """What `integrations connect` reads."""
+        account = self.accounts[venue_id, provider]
+        given = {name: account[name] for name in CREDENTIALS[provider]}
+        return json.dumps(given)
+
     def _play(self, seconds: int, happenings: int) -> None:
-        for venue_id, account in self.accounts.items():
+        for (venue_id, provider), account in self.accounts.items():
             told = self._ask(
-                "POST", f"accounts/{venue_id}/clock", advance=seconds, mutations=happenings
+                provider,
+                "POST",
+                f"accounts/{venue_id}/clock",
+                advance=seconds,
+                mutations=happenings,
             )
             account["now"] = told["now"]
 
@@ -123,9 +183,9 @@ class Stage:
         draft.write_text(json.dumps(noted))
         draft.replace(self.file)
 
-    def _ask(self, method: str, path: str, **body: object) -> Any:
+    def _ask(self, provider: str, method: str, path: str, **body: object) -> Any:
         request = urllib.request.Request(  # noqa: S310
-            f"{self.url}/_sandbox/stripe/{path}",
+            f"{self.url}/_sandbox/{provider}/{path}",
             data=json.dumps(body).encode() if body else None,
             method=method,
         )
@@ -172,16 +232,24 @@ def furnish(stage: Stage) -> None:
     """
     known = {venue["venue_id"] for venue in json.loads(integrations("venues", "list", "--json"))}
     connected = {
-        (row["venue_id"], row["account_id"]): row["status"]
+        (row["venue_id"], row["provider"], row["account_id"]): row["status"]
         for row in json.loads(integrations("status", "--json"))["connections"]
     }
     for venue in VENUES:
-        account = stage.accounts[venue.venue_id]
-        mine = (venue.venue_id, account["account_id"])
-        if stage.is_new and mine in connected:
+        mine = {
+            provider: (
+                venue.venue_id,
+                provider,
+                stage.accounts[venue.venue_id, provider]["account_id"],
+            )
+            for provider in ACCOUNTS
+        }
+        if stage.is_new and venue.venue_id in known:
             integrations("venues", "remove", venue.venue_id, "--yes", show=True)
             known.remove(venue.venue_id)
-            del connected[mine]
+            connected = {
+                key: status for key, status in connected.items() if key not in mine.values()
+            }
         if venue.venue_id not in known:
             integrations(
                 *("venues", "add", venue.venue_id, "--name", venue.name),
@@ -189,13 +257,14 @@ def furnish(stage: Stage) -> None:
                 *("--day-starts-at", venue.day_starts_at),
                 show=True,
             )
-        if connected.get(mine) != "active":
-            integrations(
-                *("connect", "stripe", "--venue", venue.venue_id),
-                stdin=json.dumps({"api_key": account["api_key"]}),
-                environment=stage.environment,
-                show=True,
-            )
+        for provider, account in mine.items():
+            if connected.get(account) != "active":
+                integrations(
+                    *("connect", provider, "--venue", venue.venue_id),
+                    stdin=stage.credentials(venue.venue_id, provider),
+                    environment=stage.environment,
+                    show=True,
+                )
     stage.save()
 
 

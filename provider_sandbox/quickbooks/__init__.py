@@ -12,7 +12,7 @@ from provider_sandbox.ledger import Clock, Json, token
 from provider_sandbox.limits import Limit
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.quickbooks import api, bulk, faults, oauth, xml
-from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount
+from provider_sandbox.quickbooks.account import DAY, FIGURES, QuickBooksAccount
 from provider_sandbox.quickbooks.economy import HOUR, MONTH, USD_VALUE, Economy
 from provider_sandbox.quickbooks.endpoints import BY_PATH, STREAMS
 
@@ -150,10 +150,13 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         """Besides what Accounts.control does:
 
         POST   accounts/ACCOUNT/keys       a new grant: tokens that open the company
+        GET    accounts/ACCOUNT/streams/REPORT    profit_and_loss, balance_sheet or cash_flow: what
+                                           all months come to, by the ledger's balances
         DELETE accounts/ACCOUNT/keys       revokes every grant of the company
         POST   accounts/ACCOUNT/expire     its access tokens are expired from now on
         GET    app                         client_id and client_secret, and their reads by month
-        POST   app                         {"rotate_after": seconds, "byte_order_mark": bool}
+        POST   app                         {"access_seconds": n, "rotate_after": n,
+                                           "byte_order_mark": bool}
         """
         match (method, *path):
             case ("GET", "app"):
@@ -173,6 +176,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
                 return {"revoked": self.tokens.revoke(account.id)}
             case ("POST", "expire"):
                 return self.tokens.expire(account.id)
+            case ("GET", "streams", stream) if stream in FIGURES:
+                return {"sums": {account.currency: account.figure(stream)}}
         return super().control_account(account, method, path, body)
 
     def told(self, account: QuickBooksAccount) -> Json:
@@ -234,7 +239,7 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         return response
 
     def _set_app(self, **settings: Any) -> Json:
-        if unknown := settings.keys() - {"rotate_after", "byte_order_mark"}:
+        if unknown := settings.keys() - {"access_seconds", "rotate_after", "byte_order_mark"}:
             raise ValueError(f"the application has no {', '.join(unknown)}")
         for name, value in settings.items():
             setattr(self.tokens, name, value)

@@ -185,6 +185,14 @@ class QuickBooksAccount:
         """What was posted to an account over all time, debits less credits, in home currency."""
         return self.books.balances[account_id]
 
+    def figure(self, statement: str) -> Decimal:
+        """What all reports of one kind come to, from the accounts' balances: all profit ever, all
+        assets now, all cash that came in. Raises KeyError for another statement."""
+        counted, sign = FIGURES[statement]
+        return self.amount(
+            sum(sign * self.balance(one["Id"]) for one in self.objects("accounts") if counted(one))
+        )
+
     def time(self, at: int) -> str:
         """A second as this company's API writes it."""
         return datetime.fromtimestamp(at, self.zone).isoformat()
@@ -336,3 +344,15 @@ def entity_of(stream: str) -> Entity:
 
 def _places(currency: str | None) -> Decimal:
     return Decimal(1) if currency == "JPY" else Decimal("0.01")
+
+
+FIGURES: Mapping[str, tuple[Callable[[Json], bool], int]] = {
+    "profit_and_loss": (lambda one: one["Classification"] in ("Revenue", "Expense"), -1),
+    "balance_sheet": (lambda one: one["Classification"] == "Asset", 1),
+    "cash_flow": (
+        lambda one: one["AccountType"] == "Bank" or one["AccountSubType"] == "UndepositedFunds",
+        1,
+    ),
+}
+"""Accounts that a statement's figure counts, and the sign of their balances, which are debits less
+credits."""

@@ -34,14 +34,16 @@ class Grant:
 class Tokens:
     """All grants of the one application, whose ``client_id`` and ``client_secret`` these are.
 
-    ``rotate_after``: seconds for which a refresh token stays the same; 0 rotates with each refresh
-    (Intuit says a day). ``byte_order_mark``: answers begin with one, as Intuit's do at times; its
-    own OAuth client for Python cannot read those.
+    ``access_seconds``: for which an access token is good; ``rotate_after``: seconds for which a
+    refresh token stays the same; 0 rotates with each refresh (Intuit says a day).
+    ``byte_order_mark``: answers begin with one, as Intuit's do at times; its own OAuth client for
+    Python cannot read those.
     """
 
     def __init__(self, random: Random) -> None:
         self.client_id = f"AB{token(random, 48)}"
         self.client_secret = token(random, 40)
+        self.access_seconds = ACCESS_SECONDS
         self.rotate_after = 0
         self.byte_order_mark = False
         self._random = random
@@ -61,7 +63,7 @@ class Tokens:
             access = self._access(grant, now)
         return {
             "access_token": access, "refresh_token": grant.refresh_token,
-            "expires_at": now + ACCESS_SECONDS, "realm_id": account.id,
+            "expires_at": now + self.access_seconds, "realm_id": account.id,
         }  # fmt: skip
 
     def of(self, access_token: str) -> Grant | None:
@@ -102,7 +104,7 @@ class Tokens:
             return self._body(200, {
                 "x_refresh_token_expires_in": grant.issued + REFRESH_SECONDS - now,
                 "refresh_token": grant.refresh_token, "access_token": self._access(grant, now),
-                "token_type": "bearer", "expires_in": ACCESS_SECONDS,
+                "token_type": "bearer", "expires_in": self.access_seconds,
             })  # fmt: skip
 
     def answer_revocation(self, request: Request) -> Response:
@@ -118,7 +120,7 @@ class Tokens:
 
     def _access(self, grant: Grant, now: int) -> str:
         access = f"eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..{token(self._random, 700)}"
-        grant.access_tokens[access] = now + ACCESS_SECONDS
+        grant.access_tokens[access] = now + self.access_seconds
         self._by_access[access] = grant
         return access
 

@@ -19,6 +19,7 @@ from integration_pipelines.providers.quickbooks.extract import (
     QuickBooksExtract,
     first_month,
     months_between,
+    with_history,
 )
 from integration_pipelines.providers.quickbooks.streams import BASES, BY_NAME, QuickBooksStream
 
@@ -80,7 +81,7 @@ def _months(
     reader: QuickBooksReader, stream: QuickBooksStream, since: datetime | None
 ) -> Iterator[Census]:
     """There is a report of every month."""
-    company = reader.company()
+    company = with_history(reader, reader.company())
     first = max(first_month(company), since.date() if since else company.since)
     for month in months_between(first, company.today):
         period = f"{month:%Y-%m}"

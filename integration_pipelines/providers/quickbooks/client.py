@@ -18,6 +18,7 @@ from integration_pipelines.core.errors import (
 )
 from integration_pipelines.core.provider import Record
 from integration_pipelines.core.transport import Response, Transport, default_error
+from integration_pipelines.providers.quickbooks.reports import flatten_report
 from integration_pipelines.providers.quickbooks.streams import BY_NAME, QuickBooksStream
 
 API_BASE = "https://quickbooks.api.intuit.com"
@@ -226,6 +227,27 @@ class QuickBooksReader:
             {**days, "accounting_method": basis},
             endpoint=f"GET /reports/{stream.entity}",
             parse=lambda response: _reported(response, basis, first, last),
+        )
+
+    def opened(self, since: date, until: date) -> date:
+        """The first month, between these two days, at whose end anything stands in the books. A
+        company's transactions may be older than the company itself."""
+
+        def parse(response: Response) -> date:
+            body = bodies.decode(bodies.as_json(fields_of(response)), dict[str, Any], NAME)
+            try:
+                sheet = flatten_report(body)
+                months = sheet.starts_on[sheet.amount.map(bool)].dropna()
+                return date.fromisoformat(min(months, default=until.isoformat())).replace(day=1)
+            except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+                raise MalformedResponse(f"{NAME}'s balance sheet cannot be read") from error
+
+        days = {"start_date": since.isoformat(), "end_date": until.isoformat()}
+        return self._get(
+            "/reports/BalanceSheet",
+            {**days, "accounting_method": "Accrual", "summarize_column_by": "Month"},
+            endpoint="GET /reports/BalanceSheet",
+            parse=parse,
         )
 
     def company(self) -> Company:

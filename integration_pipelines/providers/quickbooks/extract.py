@@ -107,6 +107,11 @@ class QuickBooksExtract:
         if large or any(stream.is_report for stream in streams):
             try:
                 company = self.reader.company()
+                if any(
+                    stream.is_report and is_full(plan)
+                    for stream, plan in zip(streams, plans, strict=True)
+                ):
+                    company = with_history(self.reader, company)
             except (AccessRevoked, BreakerOpen):
                 raise
             except ProviderError as error:
@@ -387,13 +392,18 @@ def _windows(company: Company | None, pages: float) -> list[_Window]:
 # Months of reports.
 
 
+def with_history(reader: QuickBooksReader, company: Company) -> Company:
+    """The company, since the month in which its books begin."""
+    earliest = months_before(company.today, REPORT_MONTHS - 1)
+    return company._replace(since=min(company.since, reader.opened(earliest, company.today)))
+
+
 def first_month(company: Company, plan: StreamPlan | None = None) -> date:
-    """The first month that reports are kept of. It stays where the first load began: what a pass
-    leaves out would count as vanished."""
+    """The first month that reports are kept of. It is never later than where the first load began:
+    what a pass leaves out would count as vanished."""
     state = (plan.state if plan else None) or {}
-    if "since" in state:
-        return date.fromisoformat(state["since"])
     begun = [date.fromisoformat(f"{key.partition('/')[2]}-01") for key in state.get("done", ())]
+    begun += [date.fromisoformat(state["since"])] if "since" in state else []
     opened = max(company.since, months_before(company.today, REPORT_MONTHS - 1))
     return min([opened.replace(day=1), *begun])
 

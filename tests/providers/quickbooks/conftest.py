@@ -95,7 +95,9 @@ def report_differences(
 ) -> list[str]:
     """Where the landed reports and the books disagree; of the last ``months``, or of all."""
     today = date.fromisoformat(account.date(account.clock.now()))
-    opened = date.fromisoformat(account.objects("company_info")[0]["CompanyStartDate"])
+    started = date.fromisoformat(account.objects("company_info")[0]["CompanyStartDate"])
+    posted = (date.fromisoformat(entry.date) for entry in account.books.basis("Accrual"))
+    opened = min([started, *posted])
     found = []
     for stream, name in REPORTS.items():
         landed = venue.payloads(stream)
