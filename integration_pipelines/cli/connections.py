@@ -22,8 +22,26 @@ venue_option = click.option("--venue", "venue_id", metavar="SLUG", required=True
 @click.command()
 @click.argument("provider")
 @venue_option
+@click.option(
+    "--location",
+    "location_ids",
+    metavar="ID",
+    multiple=True,
+    help="Of an account that several venues share: the venue's own; repeat it for each.",
+)
+@click.option(
+    "--primary",
+    is_flag=True,
+    help="What belongs to no location of a shared account comes to this venue.",
+)
 @click.pass_obj
-def connect(application: Application, provider: str, venue_id: str) -> None:
+def connect(
+    application: Application,
+    provider: str,
+    venue_id: str,
+    location_ids: tuple[str, ...],
+    primary: bool,
+) -> None:
     """Connect a venue's account at PROVIDER.
 
     Reads the credentials as JSON from standard input: {"api_key": …}, or what the provider's OAuth
@@ -31,7 +49,7 @@ def connect(application: Application, provider: str, venue_id: str) -> None:
     sealed. To give an account new credentials, connect it again.
     """
     from integration_pipelines.core.credentials import Vault, save_connection
-    from integration_pipelines.core.ingest import unconnected_client
+    from integration_pipelines.core.ingest import claim, unconnected_client
 
     asked = find_provider(provider)
     credentials = read_credentials(asked)
@@ -44,7 +62,7 @@ def connect(application: Application, provider: str, venue_id: str) -> None:
         click.echo(f"{asked.title} account {account.account_id}: {account.name} ({facts})")
         with engine.begin() as session:
             venue_scope(session, venue_id)
-            save_connection(
+            saved = save_connection(
                 session,
                 Vault(settings),
                 venue_id=venue_id,
@@ -52,6 +70,13 @@ def connect(application: Application, provider: str, venue_id: str) -> None:
                 account=account,
                 credentials=credentials,
             )
+            owner = claim(
+                session, asked, saved, account, location_ids=location_ids, primary=primary
+            )
+    if owner.location_ids is not None:
+        names = ", ".join(account.locations.get(id) or id for id in owner.location_ids)
+        rest = "and what belongs to no location" if owner.is_primary else "and nothing else"
+        click.echo(f"{venue_id} has its locations {names}, {rest}")
     click.echo(
         f"connected to {venue_id}; next: integrations sync --venue {venue_id} "
         f"--provider {asked.name}"

@@ -105,7 +105,8 @@ class StreamPlan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose account a credential opens, as the provider says."""
+    """Whose account a credential opens, as the provider says. ``locations``: names by id, where an
+    account has any that can be different venues'."""
 
     account_id: str
     name: str
@@ -113,6 +114,7 @@ class Account:
     country: str | None = None
     livemode: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
+    locations: Mapping[str, str] = field(default_factory=dict)
 
 
 class Client(Protocol):

@@ -3,12 +3,14 @@
 from integration_pipelines.core.ingest.census import CensusResult, take_census
 from integration_pipelines.core.ingest.clients import open_client, unconnected_client
 from integration_pipelines.core.ingest.completeness import Shortfall
+from integration_pipelines.core.ingest.sharing import claim
 from integration_pipelines.core.ingest.sync import StreamResult, sync
 
 __all__ = [
     "CensusResult",
     "Shortfall",
     "StreamResult",
+    "claim",
     "open_client",
     "sync",
     "take_census",

@@ -60,7 +60,13 @@ from integration_pipelines.core.provider import (
     StreamFailed,
     StreamPlan,
 )
-from integration_pipelines.core.tables import raw_table, sync_cursors, sync_logs, sync_seen
+from integration_pipelines.core.tables import (
+    connections,
+    raw_table,
+    sync_cursors,
+    sync_logs,
+    sync_seen,
+)
 from integration_pipelines.core.transport import Cost, record_costs
 
 Mode = Literal["load", "incremental", "full", "refetch"]
@@ -226,11 +232,10 @@ class _Sync:
         """Everything not ended yet, on one database session."""
         with self.engine.connect() as session, _locked(session, self.connection, lock_wait) as mine:
             if not mine:
-                for progress in self.streams.values():
-                    progress.outcome = "skipped"
-                    progress.error = IntegrationError(
-                        "another sync of this account is under way: wait for it, then ask again"
-                    )
+                self._skip("another sync of this account is under way: wait for it")
+                return
+            if not self._is_as_it_was(session):
+                self._skip("the connection has been changed meanwhile")
                 return
             self._plan(session)
             self._refetch(session)
@@ -261,6 +266,27 @@ class _Sync:
             )
             for name, progress in self.streams.items()
         ]
+
+    def _skip(self, reason: str) -> None:
+        for progress in self.streams.values():
+            progress.outcome = "skipped"
+            progress.error = IntegrationError(f"{reason}; ask again")
+
+    def _is_as_it_was(self, session: Session) -> bool:
+        """Whether the client still reads what the connection owns."""
+        with self._transaction(session):
+            row = session.execute(
+                select(connections.c.location_ids, connections.c.is_primary).where(
+                    connections.c.venue_id == self.connection.venue_id,
+                    connections.c.connection_id == self.connection.connection_id,
+                )
+            ).one_or_none()
+        locations = self.connection.location_ids
+        owned = None if locations is None else list(locations)
+        return row is None or (row.location_ids, row.is_primary) == (
+            owned,
+            self.connection.is_primary,
+        )
 
     # The steps of one session.
 
@@ -794,10 +820,15 @@ class _Prefetched:
             self._changed.notify()
 
 
+def connection_key(connection: Connection) -> ColumnElement[int]:
+    """The advisory lock that a sync of the connection holds."""
+    return func.hashtextextended(str(connection.connection_id), 0)
+
+
 @contextmanager
 def _locked(session: Session, connection: Connection, wait: float) -> Iterator[bool]:
     """Hold the connection's lock on this session; False if it stayed taken for ``wait`` s."""
-    key = func.hashtextextended(str(connection.connection_id), 0)
+    key = connection_key(connection)
     deadline = time.monotonic() + wait
     while True:
         with session.begin():

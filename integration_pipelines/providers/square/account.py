@@ -80,6 +80,7 @@ def identify(
             "main_location_id": merchant.main_location_id,
             "locations": [_told(location) for location in locations],
         },
+        locations={location.id: location.name or "" for location in locations if location.id},
     )
 
 

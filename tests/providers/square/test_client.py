@@ -178,7 +178,7 @@ def test_an_object_deleted_meanwhile_is_gone_by_id(
 def test_a_customer_that_no_list_shows_comes_by_id(
     sandbox: Sandbox, connected: ConnectSquare
 ) -> None:
-    account = sandbox.square.create_account("hall", size=250)
+    account = sandbox.square.create_account("hall", size=250, now=1_790_000_000)
     venue = connected(account)
     hidden = [row.id for row in account.unlisted]
     assert hidden

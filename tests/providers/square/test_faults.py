@@ -180,7 +180,7 @@ def test_changes_while_the_lists_are_read_land(
 def test_a_cursor_that_expires_is_entered_again_by_time(
     sandbox: Sandbox, connected: ConnectSquare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = sandbox.square.create_account("hall", size=400, now=int(time.time()))
+    account = sandbox.square.create_account("hall", size=400, now=1_790_000_000)
     venue = connected(account)
     monkeypatch.setattr(client, "PAGE_SIZE", 20)
     expired = 0
@@ -189,7 +189,7 @@ def test_a_cursor_that_expires_is_entered_again_by_time(
         nonlocal expired
         if b'"cursor"' in (request.body or b"") or "cursor=" in request.query:
             expired += 1
-            account.clock.set(account.clock.now() + (301 if expired % 3 == 0 else 0))
+            account.clock.set(account.clock.now() + (301 if expired % 7 == 0 else 0))
 
     sandbox.faults.add(Meanwhile(provider="square", times=None, happens=wait))
     sorted_streams = ["orders", "payments", "refunds", "customers", "payouts", "loyalty_events"]
