@@ -58,10 +58,10 @@ class Head(Struct):
 
 
 class _Error(Struct):
-    message: str = ""
-    code: str = ""
+    message: str | None = None
+    code: str | None = None
     type: str = ""
-    param: str = ""
+    param: str | None = None
 
 
 class _ErrorBody(Struct):

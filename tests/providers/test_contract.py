@@ -1,0 +1,240 @@
+"""What holds of every provider: the same tests over each of them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from integration_pipelines.core.provider import Page, State, StreamFailed, StreamPlan
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.transport import Response, RetryPolicy, default_error
+from integration_pipelines.providers import PROVIDERS
+from provider_sandbox import Sandbox
+from provider_sandbox.faults import make_fault
+from tests.connected import ConnectedVenue
+from tests.providers.accounts import KINDS, Kind
+
+CUTS = 4
+"""Cursors of a stream from which reading is taken up again."""
+
+
+@pytest.fixture(params=list(PROVIDERS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Fails for a provider without an account to test it on."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def account(kind: Kind, sandbox: Sandbox) -> Any:
+    return kind.open_account(sandbox, size=40)
+
+
+@pytest.fixture
+def hall(
+    kind: Kind,
+    settings: Settings,
+    pipeline_engine: Engine,
+    sandbox: Sandbox,
+    account: Any,
+    venue: Callable[..., str],
+) -> ConnectedVenue:
+    return kind.connect(settings, pipeline_engine, sandbox, account, venue("hall"))
+
+
+def failures(results: dict[str, Any]) -> dict[str, str]:
+    return {name: result.error for name, result in results.items() if result.error}
+
+
+def test_reading_twice_gives_the_same_rows(kind: Kind, hall: ConnectedVenue, account: Any) -> None:
+    assert failures(hall.sync()) == {}
+    first = {name: hall.payloads(name) for name in kind.provider.stream_names}
+    assert not [name for name, rows in first.items() if not rows], "a stream without a row"
+    again = hall.sync()
+    assert failures(again) == {}
+    assert not [name for name, result in again.items() if result.changed]
+    assert {name: hall.payloads(name) for name in kind.provider.stream_names} == first
+    assert kind.differences(hall, account) == []
+
+
+def test_every_cursor_on_the_way_resumes_to_the_same_rows(
+    kind: Kind, hall: ConnectedVenue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind.client, "PAGE_SIZE", 5)
+    handed: dict[str, set[str]] = defaultdict(set)
+    cursors: dict[str, list[tuple[State, frozenset[str]]]] = defaultdict(list)
+    for page in read(hall, dict.fromkeys(kind.provider.stream_names)):
+        handed[page.stream] |= {record.id for record in page.records}
+        if page.state is not None and not page.cursor_at:
+            cursors[page.stream].append((page.state, frozenset(handed[page.stream])))
+    assert sum(map(len, cursors.values())) > len(kind.provider.streams)
+    for cut in range(CUTS):
+        taken = {name: each[len(each) * cut // CUTS] for name, each in cursors.items()}
+        resumed = {name: set(had) for name, (_, had) in taken.items()}
+        for page in read(hall, {name: state for name, (state, _) in taken.items()}):
+            resumed[page.stream] |= {record.id for record in page.records}
+        missing = {name: handed[name] - ids for name, ids in resumed.items()}
+        assert not any(missing.values()), missing
+
+
+def read(venue: ConnectedVenue, states: dict[str, State | None]) -> list[Page]:
+    """Pages of streams from where their cursors stand."""
+    plans = [StreamPlan(name, state, full=False) for name, state in states.items()]
+    pages = list(venue.client().extract(plans))
+    assert not [page for page in pages if isinstance(page, StreamFailed)]
+    return [page for page in pages if isinstance(page, Page)]
+
+
+def test_a_cursor_from_the_future_yields_nothing_and_breaks_nothing(
+    kind: Kind, hall: ConnectedVenue, account: Any
+) -> None:
+    hall.sync()
+    there = account.clock.now()
+    account.clock.set(there - 20 * 86_400)
+    early = hall.sync()
+    assert failures(early) == {}
+    assert not [name for name, result in early.items() if result.changed]
+    account.clock.set(there)
+    account.economy.advance(3_600, mutations=15)
+    assert failures(hall.sync()) == {}
+    assert failures(hall.sync(full=True, allow_deletes=True)) == {}
+    assert kind.differences(hall, account) == []
+
+
+@pytest.mark.parametrize("size", [1, 3, 17])
+def test_any_page_size_gives_the_same_rows(
+    kind: Kind,
+    hall: ConnectedVenue,
+    account: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+) -> None:
+    monkeypatch.setattr(kind.client, "PAGE_SIZE", size)
+    assert failures(hall.sync()) == {}
+    assert kind.differences(hall, account) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kinds"),
+    [
+        ({"kind": "rate_limited"}, {"rate_limited"}),
+        ({"kind": "server_error"}, {"transient"}),
+        ({"kind": "unauthorized"}, {"access_revoked"}),
+        ({"kind": "html"}, {"malformed"}),
+        ({"kind": "truncated"}, {"malformed", "transient"}),
+        ({"kind": "cut"}, {"malformed", "transient"}),
+        ({"kind": "reset"}, {"transient"}),
+        ({"kind": "wrong_type"}, {"malformed"}),
+    ],
+    ids=lambda value: value.get("kind") if isinstance(value, dict) else "",
+)
+def test_an_answer_that_is_none_is_an_error_by_name_and_never_an_empty_page(
+    kind: Kind,
+    hall: ConnectedVenue,
+    sandbox: Sandbox,
+    account: Any,
+    fault: dict[str, Any],
+    kinds: set[str],
+) -> None:
+    hall.retry = RetryPolicy(attempts=1)
+    sandbox.faults.add(make_fault(**fault, provider=kind.name, times=None))
+    name = kind.provider.stream_names[0]
+    result = hall.sync(streams=[name])[name]
+    assert result.error_kind in kinds
+    assert hall.payloads(name) == {}
+    assert hall.rows("SELECT state FROM control.sync_cursors") == []
+
+
+def stripe(type: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"type": type, "code": code, "message": "words"}}
+
+
+def square(category: str, code: str) -> dict[str, Any]:
+    return {"errors": [{"category": category, "code": code, "detail": "words"}]}
+
+
+def mailchimp(title: str, status: int) -> dict[str, Any]:
+    return {"type": "https://mailchimp.com/…", "title": title, "status": status, "detail": "words"}
+
+
+def quickbooks(code: str, type: str = "ValidationFault") -> dict[str, Any]:
+    return {"Fault": {"Error": [{"Message": "words", "code": code}], "type": type}}
+
+
+DOCUMENTED = {
+    "stripe": [
+        (400, stripe("invalid_request_error", "parameter_unknown"), "refused"),
+        (401, stripe("invalid_request_error"), "access_revoked"),
+        (401, stripe("invalid_request_error", "api_key_expired"), "access_revoked"),
+        (402, stripe("card_error", "card_declined"), "refused"),
+        (403, stripe("invalid_request_error", "account_invalid"), "access_revoked"),
+        (403, stripe("invalid_request_error"), "refused"),
+        (404, stripe("invalid_request_error", "resource_missing"), "not_found"),
+        (409, stripe("idempotency_error"), "transient"),
+        (429, stripe("invalid_request_error", "rate_limit"), "rate_limited"),
+        (429, stripe("invalid_request_error", "lock_timeout"), "rate_limited"),
+        *((status, stripe("api_error"), "transient") for status in (500, 502, 503, 504)),
+    ],
+    "square": [
+        (400, square("INVALID_REQUEST_ERROR", "INVALID_CURSOR"), "refused"),
+        (400, square("INVALID_REQUEST_ERROR", "VALUE_TOO_LONG"), "refused"),
+        (401, square("AUTHENTICATION_ERROR", "UNAUTHORIZED"), "access_revoked"),
+        (401, square("AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED"), "access_revoked"),
+        (401, square("AUTHENTICATION_ERROR", "ACCESS_TOKEN_REVOKED"), "access_revoked"),
+        (403, square("AUTHENTICATION_ERROR", "CLIENT_DISABLED"), "access_revoked"),
+        (403, square("AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES"), "refused"),
+        (404, square("INVALID_REQUEST_ERROR", "NOT_FOUND"), "not_found"),
+        (429, square("RATE_LIMIT_ERROR", "RATE_LIMITED"), "rate_limited"),
+        (500, square("API_ERROR", "INTERNAL_SERVER_ERROR"), "transient"),
+        (503, square("API_ERROR", "SERVICE_UNAVAILABLE"), "transient"),
+        (504, square("API_ERROR", "GATEWAY_TIMEOUT"), "transient"),
+    ],
+    "mailchimp": [
+        (400, mailchimp("BadRequest", 400), "refused"),
+        (400, mailchimp("Invalid Resource", 400), "refused"),
+        (401, mailchimp("API Key Missing", 401), "access_revoked"),
+        (401, mailchimp("API Key Invalid", 401), "access_revoked"),
+        (403, mailchimp("Forbidden", 403), "refused"),
+        (403, mailchimp("User Disabled", 403), "access_revoked"),
+        (403, "<HTML><TITLE>Access Denied</TITLE></HTML>", "rate_limited"),
+        (404, mailchimp("Resource Not Found", 404), "not_found"),
+        (405, mailchimp("Method Not Allowed", 405), "refused"),
+        (429, mailchimp("Too Many Requests", 429), "rate_limited"),
+        (500, mailchimp("Internal Server Error", 500), "transient"),
+        (503, mailchimp("Compliance Related", 503), "transient"),
+    ],
+    "quickbooks": [
+        (400, quickbooks("4000"), "refused"),
+        (400, quickbooks("610"), "not_found"),
+        (400, quickbooks("5010"), "refused"),
+        (401, quickbooks("3200", "AUTHENTICATION"), "access_revoked"),
+        (403, quickbooks("3100", "AuthorizationFault"), "access_revoked"),
+        (403, quickbooks("3001", "SERVICE"), "rate_limited"),
+        (429, quickbooks("003001", "THROTTLING"), "rate_limited"),
+        (500, quickbooks("10000", "SystemFault"), "transient"),
+        (503, {"fault": {"error": [{"message": "words"}], "type": "SERVICE"}}, "transient"),
+        (200, quickbooks("4000"), "refused"),
+        (200, quickbooks("", "SystemFault"), "transient"),
+        (200, quickbooks("3200", "AUTHENTICATION"), "access_revoked"),
+        (504, "<html>gateway</html>", "transient"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "body", "expected"),
+    [(name, *case) for name, cases in DOCUMENTED.items() for case in cases],
+)
+def test_every_documented_error_is_classified(
+    name: str, status: int, body: dict[str, Any] | str, expected: str
+) -> None:
+    assert PROVIDERS.keys() == DOCUMENTED.keys()
+    encoded = (body if isinstance(body, str) else json.dumps(body)).encode()
+    response = Response(status, {}, encoded, datetime.now(UTC), name, "GET /things")
+    error = KINDS[name].client.classify(response) or default_error(response)
+    assert error is not None
+    assert error.kind == expected
+    assert isinstance(body, str) or "words" in str(error)
