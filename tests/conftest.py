@@ -3,7 +3,8 @@
 The server is the one DATABASE_URL names, else an embedded one that ends with the tests. That URL's
 user must have CREATEDB, CREATEROLE and pg_signal_backend. Nothing else of the developer's
 environment is read.
-With REQUIRE_ALL=1 a skipped test is a failed one.
+With REQUIRE_ALL=1 a skipped test is a failed one. What hypothesis searches is little and the same
+each time; --hypothesis-profile=thorough searches long, and elsewhere each time.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -33,6 +35,10 @@ GIVEN_DATABASE_URL = os.environ.get("DATABASE_URL")
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 
 FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+hypothesis.settings.register_profile("quick", max_examples=4, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=50)
+hypothesis.settings.load_profile("quick")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 NewDatabase = Callable[..., AbstractContextManager[Settings]]
