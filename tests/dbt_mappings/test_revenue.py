@@ -354,7 +354,7 @@ def test_daily_revenue_equals_the_ledger(warehouse: Warehouse, ledgers: list[Led
 
 
 @pytest.mark.parametrize("place", range(len(NIGHTS)))
-def test_a_payment_falls_on_the_venues_own_day(
+def test_m_a_payment_falls_on_the_venues_own_day(
     warehouse: Warehouse, ledgers: list[Ledger], place: int
 ) -> None:
     venue_id, instant, business_date = NIGHTS[place]
@@ -369,7 +369,7 @@ def test_a_payment_falls_on_the_venues_own_day(
 
 
 @pytest.mark.parametrize(("currency", "amount_minor", "amount"), AMOUNTS)
-def test_an_amount_has_the_decimals_of_its_currency(
+def test_m_an_amount_has_the_decimals_of_its_currency(
     warehouse: Warehouse, ledgers: list[Ledger], currency: str, amount_minor: int, amount: Decimal
 ) -> None:
     row = warehouse.row(
