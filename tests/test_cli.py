@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Column, Engine, make_url, select
 
 from integration_pipelines.cli import main
@@ -23,6 +24,7 @@ from integration_pipelines.core.tables import sync_batches, sync_logs
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import StripeAccount
+from tests.providers.accounts import KINDS
 
 COMMAND = Path(sys.executable).with_name("integrations")
 
@@ -353,6 +355,64 @@ def test_a_key_that_the_provider_refuses_is_not_stored(
     )
     assert "Invalid API Key" in said and key not in said
     assert read_json(run_here("status", "--json")) == {"connections": [], "budgets": []}
+
+
+@pytest.mark.parametrize("name", list(PROVIDERS))
+def test_each_provider_says_whose_account_it_is_before_it_is_stored(
+    run_here: Run, sandbox: Sandbox, name: str
+) -> None:
+    account = KINDS[name].open_account(sandbox, "hall", size=10)
+    bases = {f"{name}_{kind}_base": f"{sandbox.base_url}/{name}" for kind in ("api", "oauth")}
+    here = {key.upper(): url for key, url in bases.items() if key in Settings.model_fields}
+    secrets = {
+        key: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for key, value in KINDS[name].credentials(account)
+        if value is not None
+    }
+    succeeded(run_here("venues", "add", "hall"))
+    told = succeeded(
+        run_here("connect", name, "--venue", "hall", stdin=json.dumps(secrets), **here)
+    )
+    assert told.startswith(f"{PROVIDERS[name].title} account {account.id}: {account.name} (")
+    facts = told.partition(f"{account.name} (")[2].partition(")")[0].split(", ")
+    assert facts[-1] in ("live", "sandbox")
+    assert account.country in facts
+    assert name == "mailchimp" or account.currency.upper() in facts
+    (stored,) = read_json(run_here("status", "--json"))["connections"]
+    assert (stored["account_id"], stored["status"]) == (account.id, "active")
+    assert not [value for value in secrets.values() if len(value) > 20 and value in told]
+
+    succeeded(run_here("venues", "add", "bar"))
+    spoiled = {
+        key: f"{value[:10]}canary{value[16:]}" if len(value) > 20 else value
+        for key, value in secrets.items()
+    }
+    wrong = run_here("connect", name, "--venue", "bar", stdin=json.dumps(spoiled), **here)
+    said = refused(wrong)
+    assert "reconnect the account" in said
+    assert "canary" not in said
+    assert len(read_json(run_here("status", "--json"))["connections"]) == 1
+
+
+def test_venues_that_share_an_account_are_connected_by_location(
+    run_here: Run, sandbox: Sandbox
+) -> None:
+    account = KINDS["square"].open_account(sandbox, "group", size=10, locations=2, inactive=0)
+    one, two = account.ids("locations")
+
+    def connect(venue_id: str, location: str) -> Completed:
+        return run_here(
+            *("connect", "square", "--venue", venue_id, "--location", location),
+            stdin=json.dumps({"access_token": account.access_token}),
+            SQUARE_API_BASE=f"{sandbox.base_url}/square",
+        )
+
+    for venue_id in ("hall", "bar"):
+        succeeded(run_here("venues", "add", venue_id))
+    told = succeeded(connect("hall", one))
+    assert "hall has its locations" in told and "and what belongs to no location" in told
+    assert f"location {one} is hall's" in refused(connect("bar", one))
+    assert "and nothing else" in succeeded(connect("bar", two))
 
 
 @pytest.mark.parametrize(
