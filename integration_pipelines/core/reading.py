@@ -55,13 +55,14 @@ class Part:
 class Reading:
     """One stream, to be read whole (``full``: a pass, in which what is not seen has vanished) or
     as far as it changed. ``state`` is the plan's; ``kept`` is remembered in the stream's next
-    state beside the time it reaches."""
+    state beside the time it reaches, ``division`` for as long as a pass is under way."""
 
     stream: str
     parts: Sequence[Part]
     full: bool
     state: State | None = None
     kept: State = field(default_factory=dict)
+    division: State = field(default_factory=dict)
     _reached: dict[str, Progress] = field(init=False, default_factory=dict)
     _done: list[str] = field(init=False, default_factory=list)
     _through: datetime | None = field(init=False, default=None)
@@ -119,6 +120,7 @@ class Reading:
             "through": self._through.isoformat() if self._through else None,
             "reached": dict(self._reached),
             "done": list(self._done),
+            **({"division": self.division} if self.division else {}),
         }
 
 

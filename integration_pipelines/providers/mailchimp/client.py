@@ -52,6 +52,7 @@ class Head(Struct):
     opens: Any = None
     clicks: Any = None
     bounces: Any = None
+    stats: Any = None
 
     @property
     def made_at(self) -> datetime | None:
@@ -167,6 +168,26 @@ class MailchimpReader:
             asked["fields"] = f"{wanted},total_items"
         for listed, _ in self.pages(replace(stream, projected=False), parents, asked):
             yield listed
+
+    def changed_at(
+        self, stream: MailchimpStream, parents: Sequence[str], offset: int
+    ) -> datetime | None:
+        """When the row changed that so many others changed before; None where there is none."""
+        wanted = [f"{stream.answer}.{name}" for name in (stream.key, stream.version)]
+        listed = self.transport.request(
+            "GET",
+            "/3.0" + stream.path.format(*(quote(parent, safe="") for parent in parents)),
+            params={
+                "fields": ",".join([*wanted, "total_items"]),
+                "sort_field": stream.version,
+                "sort_dir": "ASC",
+                "count": 1,
+                "offset": offset,
+            },
+            endpoint="GET /3.0" + stream.path.replace("{}", ":id"),
+            parse=lambda response: _page(response, stream, parents, offset, 1),
+        )
+        return instant(listed.heads[0].last_changed) if listed.heads else None
 
     def retrieve(self, stream: MailchimpStream, object_id: str) -> tuple[Record, datetime]:
         """One object by id and the start of the request; one that Mailchimp no longer has is a

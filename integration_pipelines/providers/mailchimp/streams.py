@@ -17,10 +17,11 @@ class MailchimpStream:
     ``path`` is below /3.0, with a place for each of its parents' ids, ``answer`` names the rows in
     the body. ``parent``: the stream whose objects have these rows; their ids, and then ``key``,
     make the id that is unique in the account. ``sweeps``: parameters of the listings that together
-    show every row; ``since``: the parameter that asks for what changed after a time, ``version``
-    the field it goes by. ``counted_by``: numbers of a campaign's report that move whenever these
-    rows do. ``paged`` and ``projected``: whether it takes count and offset, and exclude_fields.
-    ``one``: whether an object can be read alone; ``hidden``: what it leaves out unless asked.
+    show every row; ``since`` and ``before``: the parameters that ask for what changed after a time
+    and before one, ``version`` the field they go by. ``counted_by``: numbers of a campaign's report
+    that move whenever these rows do. ``paged`` and ``projected``: whether it takes count and
+    offset, and exclude_fields. ``one``: whether an object can be read alone; ``hidden``: what it
+    leaves out unless asked.
     """
 
     name: str
@@ -31,6 +32,7 @@ class MailchimpStream:
     parent: Parent | None = None
     sweeps: tuple[Mapping[str, str], ...] = ({},)
     since: str | None = None
+    before: str | None = None
     version: str | None = None
     counted_by: tuple[str, ...] = ()
     paged: bool = True
@@ -55,6 +57,7 @@ STREAMS = (
         parent="lists",
         sweeps=({}, {"status": "archived"}),
         since="since_last_changed",
+        before="before_last_changed",
         version="last_changed",
     ),
     MailchimpStream(

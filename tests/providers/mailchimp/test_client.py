@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from pydantic import ValidationError
@@ -284,3 +285,21 @@ def test_a_list_that_vanishes_while_it_is_read_fails_its_stream_alone(
     sandbox.faults.add(Gone(provider="mailchimp", path="*/merge-fields", times=None))
     results = hall.sync()
     assert failures(results) == {"merge_fields": NotFound.kind}
+
+
+def test_a_long_list_is_read_in_stretches_that_leave_nothing_out(
+    sandbox: Sandbox, connect_mailchimp: ConnectMailchimp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = open_account(sandbox, only={"members": 400})
+    venue = connect_mailchimp({"api_key": account.api_key})
+    monkeypatch.setattr(client, "PAGE_SIZE", 10)
+    stretches = set()
+
+    def note(request: Request) -> None:
+        given = dict(parse_qsl(request.query))
+        stretches.add((given.get("since_last_changed"), given.get("before_last_changed")))
+
+    sandbox.faults.add(Meanwhile(provider="mailchimp", path="*/members", times=None, happens=note))
+    assert failures(venue.sync(streams=["members"])) == {}
+    assert len([each for each in stretches if each != (None, None)]) == 10
+    assert venue.payloads("members").keys() == set(account.ids("members"))
