@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import imports, landing, limits, venues
+from benchmarks import budget, imports, landing, limits, providers, venues
 from benchmarks.stage import Stage, stage
 
 RESULTS = Path(__file__).parent / "results"
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]
     "landing-latency": lambda on, options: landing.run_with_latency(on),
     "venues": lambda on, options: venues.run(on, venues=options.venues),
     "landing-memory": lambda on, options: landing.run_memory(on, rows=options.rows // 2),
+    "providers": lambda on, options: providers.run(on, rows=options.rows // 2),
+    "budget": lambda on, options: budget.run(on),
     "limits": lambda on, options: limits.run(on),
     "imports": lambda on, options: imports.run(repeats=options.repeats),
 }

@@ -3,15 +3,10 @@
 from statistics import median
 from typing import Any
 
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from benchmarks.stage import Stage
-from integration_pipelines.core.credentials import Vault, save_connection
-from integration_pipelines.core.database import create_engine, owner_engine, venue_scope
-from integration_pipelines.core.ingest import unconnected_client
-from integration_pipelines.core.venues import add_venue
-from integration_pipelines.providers import PROVIDERS
+from integration_pipelines.core.database import owner_engine
 
 STREAM = "charges"
 LATENCY = 0.3
@@ -23,7 +18,7 @@ Figures = dict[str, Any]
 def run(stage: Stage, *, rows: int, repeats: int) -> list[Figures]:
     """A row a case: rows a second and CPU seconds (client and Postgres) per 100,000 rows, as
     medians of ``repeats``, with ratios to the bare loops."""
-    account = stage.stripe_account("bench", only={STREAM: rows})
+    account = stage.account("stripe", "bench", only={STREAM: rows})
     bare = {"base": f"{stage.base_url}/stripe", "key": account["api_key"], "stream": STREAM}
     dsn = stage.owner_dsn()
     cases: dict[str, list[Figures]] = {}
@@ -32,7 +27,7 @@ def run(stage: Stage, *, rows: int, repeats: int) -> list[Figures]:
         cases.setdefault(name, []).append(stage.measure(case, **arguments))
 
     for turn in range(repeats):
-        venue = connect(stage, f"venue-{turn}", account["api_key"])
+        venue = stage.connect("stripe", f"venue-{turn}", account)
         sync = {"venue_id": venue, "streams": [STREAM]}
         measured("(a) fetch and discard", "fetch", **bare)
         measured(
@@ -53,9 +48,9 @@ def run(stage: Stage, *, rows: int, repeats: int) -> list[Figures]:
 
 def run_with_latency(stage: Stage) -> list[Figures]:
     """The same first load where every page takes 300 ms to come."""
-    account = stage.stripe_account("far-away", only={STREAM: LATENCY_ROWS})
+    account = stage.account("stripe", "far-away", only={STREAM: LATENCY_ROWS})
     bare = {"base": f"{stage.base_url}/stripe", "key": account["api_key"], "stream": STREAM}
-    venue = connect(stage, "far-away", account["api_key"])
+    venue = stage.connect("stripe", "far-away", account)
     stage.latency(LATENCY)
     try:
         cases = {
@@ -75,33 +70,11 @@ def run_memory(stage: Stage, *, rows: int) -> list[Figures]:
     """Peak memory of the syncing process at ``rows`` and at ten times as many."""
     found = []
     for count in (rows, rows * 10):
-        account = stage.stripe_account(f"memory-{count}", only={STREAM: count})
-        venue = connect(stage, f"memory-{count}", account["api_key"])
+        account = stage.account("stripe", f"memory-{count}", only={STREAM: count})
+        venue = stage.connect("stripe", f"memory-{count}", account)
         figures = stage.measure("sync_venue", venue_id=venue, streams=[STREAM])
         found.append({"case": f"first load of {count:,} rows", "peak MB": figures["peak_mb"]})
     return found
-
-
-def connect(stage: Stage, venue_id: str, api_key: str) -> str:
-    """A venue connected to the account of ``api_key``; its id."""
-    settings, provider = stage.settings, PROVIDERS["stripe"]
-    owner, engine = owner_engine(settings), create_engine(settings)
-    add_venue(owner, venue_id)
-    credentials = provider.credentials.model_validate({"api_key": SecretStr(api_key)})
-    client = unconnected_client(settings, engine, provider, credentials, venue_id)
-    with engine.begin() as session:
-        venue_scope(session, venue_id)
-        save_connection(
-            session,
-            Vault(settings),
-            venue_id=venue_id,
-            provider=provider.name,
-            account=client.identify(),
-            credentials=credentials,
-        )
-    owner.dispose()
-    engine.dispose()
-    return venue_id
 
 
 def forget_statistics(stage: Stage) -> None:

@@ -19,9 +19,17 @@ import psutil
 import requests
 from pydantic import SecretStr
 
-from integration_pipelines.core.database import initialise
+from integration_pipelines.core.credentials import Vault, save_connection
+from integration_pipelines.core.database import (
+    create_engine,
+    initialise,
+    owner_engine,
+    venue_scope,
+)
 from integration_pipelines.core.embedded_postgres import embedded_postgres, status
+from integration_pipelines.core.ingest import unconnected_client
 from integration_pipelines.core.settings import AppEnv, Settings
+from integration_pipelines.core.venues import add_venue
 from integration_pipelines.providers import PROVIDERS
 
 
@@ -33,18 +41,41 @@ class Stage:
     base_url: str
     postmaster: psutil.Process
 
-    def stripe_account(self, slug: str, **options: Any) -> dict[str, Any]:
-        """A Stripe account of the stand-in: its ``account_id`` and ``api_key``."""
-        account: dict[str, Any] = self._control("stripe/accounts", slug=slug, **options)
+    def account(self, provider: str, slug: str, **options: Any) -> dict[str, Any]:
+        """An account of a stand-in: its ``account_id`` and what opens it."""
+        account: dict[str, Any] = self._control(f"{provider}/accounts", slug=slug, **options)
         return account
+
+    def connect(self, provider: str, slug: str, account: dict[str, Any]) -> str:
+        """A venue connected to the account; its id, which is the slug."""
+        asked = PROVIDERS[provider]
+        owner, engine = owner_engine(self.settings), create_engine(self.settings)
+        add_venue(owner, slug)
+        secrets = {name: account[name] for name in SECRETS[provider]}
+        credentials = asked.credentials.model_validate(secrets)
+        client = unconnected_client(self.settings, engine, asked, credentials, slug)
+        with engine.begin() as session:
+            venue_scope(session, slug)
+            save_connection(
+                session,
+                Vault(self.settings),
+                venue_id=slug,
+                provider=provider,
+                account=client.identify(),
+                credentials=credentials,
+            )
+        owner.dispose()
+        engine.dispose()
+        return slug
 
     def latency(self, seconds: float) -> None:
         """Let every answer of the stand-in take so long."""
         self._control("latency", seconds=seconds)
 
-    def limit(self, account_id: str, **limit: float) -> None:
-        """Let the stand-in refuse what is beyond an account's ``rate`` or ``concurrency``."""
-        self._control("limits", account=account_id, **limit)
+    def limit(self, provider: str, account_id: str, **limit: float) -> None:
+        """Let the stand-in refuse what is beyond an account's ``rate``, ``per_minute`` or
+        ``concurrency``."""
+        self._control("limits", provider=provider, account=account_id, **limit)
 
     def limited(self, account_id: str) -> int:
         """How many requests of an account were answered 429."""
@@ -96,7 +127,7 @@ class Stage:
             "APP_ENV": "test",
             "DATABASE_URL": self.settings.database_url.get_secret_value(),
             "DATA_DIR": str(self.settings.data_dir),
-            "STRIPE_API_BASE": f"{self.base_url}/stripe",
+            **{name.upper(): url for name, url in _bases(self.base_url).items()},
         }
 
     def postgres_cpu(self) -> float:
@@ -111,6 +142,19 @@ class Stage:
             except psutil.NoSuchProcess:
                 continue  # One has ended since, and counts with the postmaster's own now.
             return float(total)
+
+
+SECRETS = {
+    "stripe": ("api_key",),
+    "square": ("access_token",),
+    "mailchimp": ("api_key",),
+    "quickbooks": ("access_token", "refresh_token", "realm_id"),
+}
+"""What of a told account opens it."""
+
+
+def _bases(base_url: str) -> dict[str, Any]:
+    return {f"{name}_api_base": f"{base_url}/{name}" for name in PROVIDERS}
 
 
 @contextmanager
@@ -128,7 +172,7 @@ def stage() -> Iterator[Stage]:
             app_env=AppEnv.TEST,
             database_url=SecretStr(url),
             data_dir=Path(directory),
-            stripe_api_base=f"{base_url}/stripe",
+            **_bases(base_url),
         )
         initialise(settings, PROVIDERS.values())
         pid = status(Path(directory)).pid

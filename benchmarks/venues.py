@@ -14,7 +14,6 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from benchmarks.landing import connect
 from benchmarks.stage import Stage
 from integration_pipelines.instance import WORKSPACE, environment, open_instance
 
@@ -33,8 +32,8 @@ def run(stage: Stage, *, venues: int) -> list[Figures]:
     accounts = []
     for number in range(venues):
         slug = f"venue-{number:05}"
-        account = stage.stripe_account(slug, only=ROWS)
-        connect(stage, slug, account["api_key"])
+        account = stage.account("stripe", slug, only=ROWS)
+        stage.connect("stripe", slug, account)
         accounts.append(account["account_id"])
     os.environ |= stage.environment() | environment(stage.settings)
     table = [ticked(stage, "first load", venues), ticked(stage, "nothing new", venues)]

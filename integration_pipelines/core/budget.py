@@ -30,6 +30,8 @@ LONGEST_PAUSE = timedelta(days=7)
 LONGEST_STRETCH = 4
 """However little is left, an account is looked at once a week, and read whole at a quarter of the
 pace that is of use."""
+HELD = timedelta(days=62)
+"""What does not fit into the rest of an account's share waits for the next month."""
 LIVE_WITHIN = timedelta(days=7)
 """An account whose webhooks came in this time has them."""
 RECENT_DAYS = 7
@@ -93,7 +95,7 @@ class Budget:
         """Where the month stands, for people."""
         pace = self.slowdown
         if pace == float("inf"):
-            paced = "nothing is left for some accounts: they are read once a week"
+            paced = "nothing is left for some accounts: their changes are read once a week"
         elif pace > 1:
             paced = f"scheduled reading is slowed {pace:.1f} times to last until {self.ends:%d %B}"
         else:
@@ -122,6 +124,8 @@ class Budget:
     def interval(self, cadence: Cadence, connection_id: UUID) -> timedelta:
         """How long after a reading the next one of these streams is due."""
         useful = self._useful(cadence, self.accounts[connection_id])
+        if 1 < cadence.reads > self._share - self.accounts[connection_id].used:
+            return HELD
         longest = max(LONGEST_PAUSE, LONGEST_STRETCH * useful)
         stretch = self.stretch(connection_id)
         return useful * stretch if stretch < longest / useful else longest

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert
 
 from integration_pipelines.core.budget import (
     KEPT_BACK,
+    HELD,
     LONGEST_PAUSE,
     Account,
     Budget,
@@ -82,7 +83,7 @@ def test_each_account_has_the_same_share_and_one_that_used_it_up_slows_alone() -
     assert intervals(shared, 0)[0] == 15 * MINUTE
     assert intervals(shared, 2)[0] > 10 * 15 * MINUTE
     spent = budget(100, A_DAY * 40, allowed=2 * A_DAY * 30)
-    assert intervals(spent, 1) == [LONGEST_PAUSE, LONGEST_PAUSE, 40 * DAY]
+    assert intervals(spent, 1) == [LONGEST_PAUSE, HELD, HELD]
     assert "nothing is left for some accounts" in spent.words
     assert spent.slowdown == float("inf")
 
