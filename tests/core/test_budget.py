@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from integration_pipelines.core.budget import (
-    KEPT_BACK,
     HELD,
+    KEPT_BACK,
     LONGEST_PAUSE,
     Account,
     Budget,
