@@ -44,7 +44,8 @@ def shape(engine: Engine) -> list[tuple[object, ...]]:
     with engine.connect() as connection:
         rows = connection.exec_driver_sql(
             "SELECT c.oid::regclass::text, c.relowner::regrole::text, c.relacl::text,"
-            " (SELECT array_agg(p.polname ORDER BY p.polname) FROM pg_policy p WHERE p.polrelid = c.oid)"
+            " (SELECT array_agg(p.polname ORDER BY p.polname) FROM pg_policy p"
+            " WHERE p.polrelid = c.oid)"
             " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname !~ '^(pg_|information_schema)' ORDER BY 1"
         )
