@@ -9,8 +9,10 @@ from itertools import islice
 from random import Random
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qs
 
 from provider_sandbox.accounts import Accounts
+from provider_sandbox.consent import Consent
 from provider_sandbox.ledger import Clock, encode
 from provider_sandbox.mailchimp import api, bulk, shapes
 from provider_sandbox.mailchimp.account import DAY, TOP, MailchimpAccount, subscriber_hash
@@ -21,7 +23,7 @@ from provider_sandbox.messages import Request, Response
 __all__ = ["Mailchimp", "MailchimpAccount", "subscriber_hash"]
 
 DC = "us21"
-METADATA = "/oauth2/metadata"
+AUTHORIZE, TOKEN, METADATA = "/oauth2/authorize", "/oauth2/token", "/oauth2/metadata"
 ADDED_BY = {
     "lists": "add_list", "members": "subscribe", "merge_fields": "add_merge_field",
     "segments": "add_segment", "tags": "add_tag", "interest_categories": "add_interest_category",
@@ -59,6 +61,11 @@ class Mailchimp(Accounts[MailchimpAccount]):
         self.keys: dict[str, Key] = {}
         self._random = Random(f"{seed}/mailchimp/requests")
         self._lock = Lock()
+        random = Random(f"{seed}/mailchimp/application")
+        self.consent = Consent(
+            self.title, random, client_id=str(random.randrange(10**11, 10**12)),
+            client_secret=random.randbytes(25).hex(),
+        )  # fmt: skip
 
     def create_account(
         self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
@@ -126,6 +133,10 @@ class Mailchimp(Accounts[MailchimpAccount]):
         try:
             if request.path == METADATA:
                 return self._metadata(request)
+            if request.path == AUTHORIZE:
+                return self.consent.answer(request, self.accounts.values())
+            if request.path == TOKEN:
+                return self._granted(request)
             return self._identified(api.answer(self._opened(request), request))
         except api.Refused as refused:
             return self._refusal(refused)
@@ -240,6 +251,19 @@ class Mailchimp(Accounts[MailchimpAccount]):
         if account.disabled:
             raise api.Refused(403, "User Disabled", "This account has been disabled.")
         return account
+
+    def _granted(self, request: Request) -> Response:
+        """A token for a code; it has no end."""
+        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        if not self.consent.knows(form.get("client_id"), form.get("client_secret")):
+            return Response(400, encode({"error": "invalid_client"}))
+        if form.get("grant_type") != "authorization_code":
+            return Response(400, encode({"error": "unsupported_grant_type"}))
+        code = self.consent.redeem(form.get("code", ""), form.get("redirect_uri", ""))
+        if code is None:
+            return Response(400, encode({"error": "invalid_grant"}))
+        access_token = self.create_token(code.account)
+        return Response(200, encode({"access_token": access_token, "expires_in": 0, "scope": None}))
 
     def _metadata(self, request: Request) -> Response:
         """Whose token it is; a token that opens nothing is told with status 200."""

@@ -108,6 +108,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
 
     def answer(self, request: Request) -> Response:
         match request.path.split("/")[1:]:
+            case ["connect", "oauth2"]:
+                return self.tokens.consent.answer(request, self.accounts.values())
             case ["oauth2", "v1", "tokens", "bearer"]:
                 return self.tokens.answer(request, self.accounts)
             case ["v2", "oauth2", "tokens", "revoke"]:

@@ -10,12 +10,17 @@ from random import Random
 from threading import Lock
 from urllib.parse import parse_qs
 
+from provider_sandbox.consent import Consent
 from provider_sandbox.ledger import Json, decode, encode, token
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.quickbooks.account import DAY, QuickBooksAccount
 
 ACCESS_SECONDS = 3600
 REFRESH_SECONDS = 101 * DAY
+SCOPES = (
+    "com.intuit.quickbooks.accounting", "com.intuit.quickbooks.payment", "openid", "email",
+    "profile", "address", "phone",
+)  # fmt: skip
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -43,6 +48,10 @@ class Tokens:
     def __init__(self, random: Random) -> None:
         self.client_id = f"AB{token(random, 48)}"
         self.client_secret = token(random, 40)
+        self.consent = Consent(
+            "Intuit", random, client_id=self.client_id, client_secret=self.client_secret,
+            scopes=SCOPES, told=lambda realm: {"realmId": realm},
+        )  # fmt: skip
         self.access_seconds = ACCESS_SECONDS
         self.rotate_after = 0
         self.byte_order_mark = False
@@ -55,12 +64,8 @@ class Tokens:
     def grant(self, account: QuickBooksAccount) -> Json:
         """A new grant of a company, as the credentials that a test connects with: access_token,
         refresh_token, expires_at (Unix seconds), realm_id."""
-        with self._lock:
-            now = account.clock.now()
-            grant = Grant(account.id, self._refresh_token(), now, {})
-            self._by_refresh[grant.refresh_token] = grant
-            self._grants.append(grant)
-            access = self._access(grant, now)
+        now = account.clock.now()
+        grant, access = self._granted(account.id, now)
         return {
             "access_token": access, "refresh_token": grant.refresh_token,
             "expires_at": now + self.access_seconds, "realm_id": account.id,
@@ -89,6 +94,12 @@ class Tokens:
         if not self._knows(request):
             return self._refusal(401, "invalid_client")
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        if form.get("grant_type") == "authorization_code":
+            code = self.consent.redeem(form.get("code", ""), form.get("redirect_uri", ""))
+            if code is None:
+                return self._refusal(400, "invalid_grant", "Invalid authorization code")
+            new, access = self._granted(code.account, accounts[code.account].clock.now())
+            return self._body(200, self._tokens(new, access, REFRESH_SECONDS))
         if form.get("grant_type") != "refresh_token":
             return self._refusal(400, "unsupported_grant_type")
         with self._lock:
@@ -101,11 +112,10 @@ class Tokens:
             if now - grant.issued >= self.rotate_after:
                 grant.refresh_token, grant.issued = self._refresh_token(), now
                 self._by_refresh[grant.refresh_token] = grant
-            return self._body(200, {
-                "x_refresh_token_expires_in": grant.issued + REFRESH_SECONDS - now,
-                "refresh_token": grant.refresh_token, "access_token": self._access(grant, now),
-                "token_type": "bearer", "expires_in": self.access_seconds,
-            })  # fmt: skip
+            access = self._access(grant, now)
+            return self._body(
+                200, self._tokens(grant, access, grant.issued + REFRESH_SECONDS - now)
+            )
 
     def answer_revocation(self, request: Request) -> Response:
         """The answer of the revocation endpoint: a token's whole grant ends."""
@@ -117,6 +127,20 @@ class Tokens:
             return self._refusal(400, "invalid_request", "The token is unknown or revoked")
         grant.revoked = True
         return Response(200)
+
+    def _granted(self, realm: str, now: int) -> tuple[Grant, str]:
+        """A new grant and its first access token."""
+        with self._lock:
+            grant = Grant(realm, self._refresh_token(), now, {})
+            self._by_refresh[grant.refresh_token] = grant
+            self._grants.append(grant)
+            return grant, self._access(grant, now)
+
+    def _tokens(self, grant: Grant, access: str, lasting: int) -> Json:
+        return {
+            "x_refresh_token_expires_in": lasting, "refresh_token": grant.refresh_token,
+            "access_token": access, "token_type": "bearer", "expires_in": self.access_seconds,
+        }  # fmt: skip
 
     def _access(self, grant: Grant, now: int) -> str:
         access = f"eyJlbmMiOiJBMTI4Q0JDLUhTMjU2IiwiYWxnIjoiZGlyIn0..{token(self._random, 700)}"

@@ -8,7 +8,8 @@ from threading import Lock
 from typing import Any
 
 from provider_sandbox.accounts import Accounts
-from provider_sandbox.ledger import Clock, encode, token
+from provider_sandbox.consent import Consent
+from provider_sandbox.ledger import Clock, decode, encode, token
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.square import api, bulk
 from provider_sandbox.square.account import DAY, SquareAccount
@@ -20,6 +21,7 @@ __all__ = ["Square", "SquareAccount"]
 
 APPLICATION = "sq0idp-SandboxOfVenues1234567"
 MOST_LOCATIONS = 300
+ACCESS_SECONDS = 30 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Token:
     account: str
     scopes: frozenset[str] = frozenset(SCOPES)
     expires_at: int | None = None
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class Grant:
+    """What one consent of the code flow gave. Its refresh token neither ends nor changes."""
+
+    account: str
+    scopes: tuple[str, ...]
     revoked: bool = False
 
 
@@ -48,7 +59,16 @@ class Square(Accounts[SquareAccount]):
         self.seed = seed
         self.now = now
         self.tokens: dict[str, Token] = {}
+        self.grants: dict[str, Grant] = {}
+        self.access_seconds = ACCESS_SECONDS
         self._lock = Lock()
+        random = Random(f"{seed}/square/application")
+        self.consent = Consent(
+            self.title, random, client_id=APPLICATION,
+            client_secret=f"sq0csp-{token(random, 43)}", scopes=SCOPES,
+            told=lambda account: {"response_type": "code"},
+            denied={"error": "access_denied", "error_description": "user_denied"},
+        )  # fmt: skip
 
     def create_account(
         self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
@@ -122,6 +142,13 @@ class Square(Accounts[SquareAccount]):
 
     def answer(self, request: Request) -> Response:
         try:
+            match request.path:
+                case "/oauth2/authorize":
+                    return self.consent.answer(request, self.accounts.values())
+                case "/oauth2/token":
+                    return self._obtained(request)
+                case "/oauth2/revoke":
+                    return self._revoked(request)
             held = self._held(request)
             operation, id = api.route(request)
             if operation.name == "RetrieveTokenStatus":
@@ -192,6 +219,60 @@ class Square(Accounts[SquareAccount]):
             "currency": account.currency,
             "main_location": account.main_location,
         }
+
+    def _obtained(self, request: Request) -> Response:
+        """A token for a code, or a new one for a refresh token, which stays as it is."""
+        given = decode(request.body)
+        if not self.consent.knows(given.get("client_id"), given.get("client_secret")):
+            raise _unauthorized("UNAUTHORIZED", "Not Authorized: client_id or client_secret")
+        match given.get("grant_type"):
+            case "authorization_code":
+                code = self.consent.redeem(given.get("code") or "", given.get("redirect_uri"))
+                if code is None:
+                    raise _unauthorized("UNAUTHORIZED", "Authorization code not found")
+                with self._lock:
+                    refresh_token = f"EQAA{token(self.accounts[code.account].random, 60)}"
+                    self.grants[refresh_token] = Grant(code.account, code.scopes)
+            case "refresh_token":
+                refresh_token = given.get("refresh_token") or ""
+            case other:
+                raise api.Refused(400, "BAD_REQUEST", f"grant_type is {other!r}")
+        grant = self.grants.get(refresh_token)
+        if grant is None or grant.revoked:
+            raise _unauthorized("ACCESS_TOKEN_REVOKED", "The refresh token has been revoked.")
+        access_token = self.create_token(
+            grant.account, scopes=grant.scopes, expires_in=self.access_seconds
+        )
+        until = self.tokens[access_token].expires_at
+        assert until is not None
+        return Response(200, encode({
+            "access_token": access_token, "token_type": "bearer",
+            "expires_at": api.seconds_shown(until), "merchant_id": grant.account,
+            "refresh_token": refresh_token, "short_lived": False,
+        }))  # fmt: skip
+
+    def _revoked(self, request: Request) -> Response:
+        """Every token that the merchant's consent gave opens nothing any more."""
+        given = decode(request.body)
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Client" or not self.consent.knows(given.get("client_id"), secret):
+            raise _unauthorized("UNAUTHORIZED", "Not Authorized: the application secret")
+        held = self.tokens.get(given.get("access_token") or "")
+        account = held.account if held is not None else given.get("merchant_id")
+        if self.revoke_grants(account or "") == 0:
+            raise api.Refused(404, "NOT_FOUND", "access token not found")
+        return Response(200, encode({"success": True}))
+
+    def revoke_grants(self, account: str) -> int:
+        """The merchant (id or slug) takes the application's access away; how many consents."""
+        owner = self.resolve(account)
+        ended = [one for one in self.grants.values() if one.account == owner and not one.revoked]
+        for grant in ended:
+            grant.revoked = True
+        for access_token, held in list(self.tokens.items()):
+            if held.account == owner and held.expires_at is not None:
+                self.revoke_token(access_token)
+        return len(ended)
 
     def _held(self, request: Request) -> Token:
         given = api.credential(request)

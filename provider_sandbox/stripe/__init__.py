@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from random import Random
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qs
 
 from provider_sandbox.accounts import Accounts
-from provider_sandbox.ledger import Clock, token
+from provider_sandbox.consent import Consent
+from provider_sandbox.ledger import Clock, encode, token
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.stripe import api, bulk
 from provider_sandbox.stripe.account import DAY, StripeAccount
@@ -65,6 +67,15 @@ class Stripe(Accounts[StripeAccount]):
         self._random = Random(f"{seed}/stripe")
         self._requests = Random(f"{seed}/stripe/requests")
         self._lock = Lock()
+        random = Random(f"{seed}/stripe/application")
+        self.consent = Consent(
+            self.title, random, client_id=f"ca_{token(random, 32)}",
+            client_secret=f"sk_test_{token(random, 48)}", scopes=("read_only", "read_write"),
+            denied={
+                "error": "access_denied", "error_description": "The user denied your request"
+            },
+        )  # fmt: skip
+        self.keys[self.consent.client_secret] = Key(None)
 
     def create_account(
         self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
@@ -133,6 +144,13 @@ class Stripe(Accounts[StripeAccount]):
         return key.account or request.headers.get("stripe-account")
 
     def answer(self, request: Request) -> Response:
+        match request.path:
+            case "/oauth/authorize":
+                return self.consent.answer(request, self.accounts.values())
+            case "/oauth/token":
+                return self._decorated(self._granted(request), request)
+            case "/oauth/deauthorize":
+                return self._decorated(self._deauthorized(request), request)
         try:
             key = self._key(request)
             response = api.answer(self._opened(key, request), request, key.streams)
@@ -225,6 +243,44 @@ class Stripe(Accounts[StripeAccount]):
             "deleted": account.deleted(stream),
         }
 
+    def _granted(self, request: Request) -> Response:
+        """A token for a code: it opens the account as a key does."""
+        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        secret = api.api_key(request) or form.get("client_secret", "")
+        if secret != self.consent.client_secret:
+            return _oauth_refusal(401, "invalid_client", f"Invalid API Key: {api.masked(secret)}")
+        if form.get("grant_type") != "authorization_code":
+            return _oauth_refusal(400, "unsupported_grant_type", "Give authorization_code")
+        code = self.consent.redeem(form.get("code", ""))
+        if code is None:
+            given = form.get("code", "")[:8]
+            return _oauth_refusal(
+                400, "invalid_grant", f"Authorization code does not exist: {given}"
+            )
+        access_token = self.create_key(code.account)
+        return Response(200, encode({
+            "access_token": access_token, "livemode": False, "token_type": "bearer",
+            "refresh_token": f"rt_{token(self._random, 48)}",
+            "stripe_publishable_key": f"pk_test_{token(self._random, 24)}",
+            "stripe_user_id": code.account, "scope": " ".join(code.scopes) or "read_only",
+        }))  # fmt: skip
+
+    def _deauthorized(self, request: Request) -> Response:
+        """The account's tokens that consent gave open nothing any more."""
+        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        if api.api_key(request) != self.consent.client_secret:
+            return _oauth_refusal(401, "invalid_client", "No application has this key")
+        account = form.get("stripe_user_id", "")
+        granted = [key for key, held in self.keys.items() if held.account == account]
+        if form.get("client_id") != self.consent.client_id or not granted:
+            return _oauth_refusal(
+                401, "invalid_client", "This application is not connected to stripe account"
+            )
+        for key in granted:
+            if key != self.accounts[account].api_key:
+                self.revoke_key(key)
+        return Response(200, encode({"stripe_user_id": account}))
+
     def _key(self, request: Request) -> Key:
         given = api.api_key(request)
         if given is None:
@@ -259,6 +315,10 @@ class Stripe(Accounts[StripeAccount]):
         with self._lock:
             request_id = f"req_{token(self._requests, 14)}"
         return api.decorate(response, request, request_id)
+
+
+def _oauth_refusal(status: int, error: str, description: str) -> Response:
+    return Response(status, encode({"error": error, "error_description": description}))
 
 
 def _expired(key: str) -> api.Refused:

@@ -50,6 +50,7 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
         dev.kill()
     assert rest.strip() == "stopped"
     assert dev.returncode == 0
-    _, alive = psutil.wait_procs(started, timeout=5)
+    # Postgres writes all it holds before it ends, which a busy machine makes it wait for.
+    _, alive = psutil.wait_procs(started, timeout=30)
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     assert not embedded_postgres.status(data_path).running
