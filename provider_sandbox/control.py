@@ -6,6 +6,9 @@
     POST   /_sandbox/faults   {"kind": "rate_limited", "path": "/v1/charges", "times": 3}
     POST   /_sandbox/limits   {"account": "SLUG, id or *", "rate": 100, "retry_after": 1}
     POST   /_sandbox/latency  {"seconds": 0.3}
+    GET    /_sandbox/environment                      the variables that point the pipelines here
+    GET    /_sandbox/applications                     redirect URIs that each provider accepts;
+    POST   /_sandbox/applications  {"stripe": ["http://127.0.0.1:8080/oauth/stripe/callback"]}
     *      /_sandbox/<provider>/...                   the provider's own
 
 An answer of 400 or 404 is {"error": "what is wrong and what to do"}.
@@ -70,6 +73,14 @@ def _do(sandbox: "Sandbox", method: str, path: Sequence[str], body: dict[str, An
         case ("POST", "latency"):
             sandbox.latency = float(body["seconds"])
             return {"seconds": sandbox.latency}
+        case ("GET", "environment"):
+            return sandbox.environment
+        case ("GET", "applications"):
+            return {name: consent.redirect_uris for name, consent in sandbox.consents.items()}
+        case ("POST", "applications"):
+            for name, uris in body.items():
+                sandbox.consents[name].redirect_uris = tuple(uris)
+            return body
         case (_, provider, *rest) if provider in sandbox.providers:
             return sandbox.providers[provider].control(method, rest, body)
     raise LookupError(

@@ -25,6 +25,13 @@ from provider_sandbox.stripe import Stripe
 
 REFUSALS_KEPT = 1000
 LARGEST_BODY = 10_000_000
+APPLICATION = {
+    "stripe": ("STRIPE_CLIENT_ID", "STRIPE_SECRET_KEY"),
+    "square": ("SQUARE_APP_ID", "SQUARE_APP_SECRET"),
+    "mailchimp": ("MAILCHIMP_CLIENT_ID", "MAILCHIMP_CLIENT_SECRET"),
+    "quickbooks": ("QUICKBOOKS_CLIENT_ID", "QUICKBOOKS_CLIENT_SECRET"),
+}
+"""The variables that hold the application's id and secret."""
 
 
 class Sandbox:
@@ -47,6 +54,12 @@ class Sandbox:
             self.quickbooks.name: self.quickbooks,
             self.square.name: self.square,
         }
+        self.consents = {
+            "stripe": self.stripe.consent,
+            "square": self.square.consent,
+            "mailchimp": self.mailchimp.consent,
+            "quickbooks": self.quickbooks.tokens.consent,
+        }
         self.faults = Faults()
         self.limits = Limits()
         self.latency = 0.0
@@ -59,6 +72,23 @@ class Sandbox:
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point the pipelines here: each provider's base, and the application
+        that is registered with it."""
+        told = {
+            "STRIPE_API_BASE": f"{self.base_url}/stripe",
+            "SQUARE_API_BASE": f"{self.base_url}/square",
+            "MAILCHIMP_API_BASE": f"{self.base_url}/mailchimp",
+            "MAILCHIMP_OAUTH_BASE": f"{self.base_url}/mailchimp",
+            "QUICKBOOKS_API_BASE": f"{self.base_url}/quickbooks",
+            "QUICKBOOKS_OAUTH_BASE": f"{self.base_url}/quickbooks",
+        }
+        for name, consent in self.consents.items():
+            client_id, client_secret = APPLICATION[name]
+            told |= {client_id: consent.client_id, client_secret: consent.client_secret}
+        return told
 
     def serve(self) -> None:
         """Serve until `stop()` is called in another thread."""

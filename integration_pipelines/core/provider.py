@@ -7,12 +7,15 @@ cursors, deletes, retries, limits and records of the sync are the core's and the
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel
 
 from integration_pipelines.core.errors import IntegrationError
+
+if TYPE_CHECKING:
+    from integration_pipelines.core.oauth import OAuth
 
 State = dict[str, Any]
 """A stream's cursor: a JSON document that only the provider's own extract reads and writes."""
@@ -199,13 +202,33 @@ WHOLE_ACCOUNT = Scope()
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What the owner of an account is told before letting us in, in words of their trade.
+
+    ``reads``: what is read; ``broader``: what the access would allow beyond that, where the
+    provider has none that is narrower; ``ended_by``: where its owner ends it at the provider.
+    ``key``: the field of the credentials that a key typed by hand goes to (None: by consent alone),
+    ``key_found``: where its owner finds one, and ``key_looks`` what it looks like.
+    """
+
+    reads: tuple[str, ...]
+    ended_by: str
+    broader: str = ""
+    key: str | None = None
+    key_found: str = ""
+    key_looks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """One provider: everything the rest of the system needs to know of it.
 
     ``credentials`` is the model of what opens an account (the JSON that `integrations connect`
     reads). ``open_client(settings, credentials, make_transport, scope)`` gives the client of one
     connection; ``make_transport`` is bound to the venue and account and takes the provider's part:
-    base_url, headers, limits, classify, metered. ``metering``: None where reads cost nothing.
+    base_url, headers, limits, classify, metered, and ``authorization``, which makes of credentials
+    the header of that name: they may be renewed while the client is open. ``metering``: None where
+    reads cost nothing; ``oauth``: None where nobody can consent.
     """
 
     name: str
@@ -213,7 +236,9 @@ class Provider:
     streams: tuple[Stream, ...]
     credentials: type[BaseModel]
     open_client: Callable[[Any, BaseModel, Callable[..., Any], Scope], Client]
+    access: Access
     metering: Metering | None = None
+    oauth: "OAuth | None" = None
 
     @property
     def stream_names(self) -> tuple[str, ...]:

@@ -74,6 +74,10 @@ class Tokens:
     def of(self, access_token: str) -> Grant | None:
         return self._by_access.get(access_token)
 
+    def current(self, refresh_token: str) -> str:
+        """The refresh token that is good now of the grant which this one was once of."""
+        return self._by_refresh[refresh_token].refresh_token
+
     def revoke(self, realm: str) -> int:
         """The company disconnects the application: how many grants ended."""
         ended = [one for one in self._grants if one.realm == realm and not one.revoked]

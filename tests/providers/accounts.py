@@ -22,6 +22,13 @@ from tests.providers.square import conftest as of_square
 Connect = Callable[..., ConnectedVenue]
 
 
+def pointed_at(settings: Settings, sandbox: Sandbox) -> Settings:
+    """``settings`` with the sandbox in the providers' place, and its applications."""
+    told = {name.lower(): value for name, value in sandbox.environment.items()}
+    given = settings.model_dump(exclude=set(told), exclude_unset=True)
+    return Settings.model_validate(given | told)
+
+
 @dataclass(frozen=True)
 class Kind:
     """How tests deal with one provider. ``differences(venue, account)``: where what landed is not
@@ -43,15 +50,19 @@ class Kind:
         return self.provider.credentials.model_validate({name: told[name] for name in self.secrets})
 
     def connect(
-        self, settings: Settings, engine: Engine, sandbox: Sandbox, account: Any, venue_id: str
+        self,
+        settings: Settings,
+        engine: Engine,
+        sandbox: Sandbox,
+        account: Any,
+        venue_id: str,
+        credentials: BaseModel | None = None,
     ) -> ConnectedVenue:
         """The venue, which exists, connected to the account."""
-        base = f"{sandbox.base_url}/{self.name}"
-        names = (f"{self.name}_api_base", f"{self.name}_oauth_base")
-        here = settings.model_copy(
-            update={name: base for name in names if name in type(settings).model_fields}
+        here = pointed_at(settings, sandbox)
+        return connect_account(
+            here, engine, self.provider, credentials or self.credentials(account), venue_id
         )
-        return connect_account(here, engine, self.provider, self.credentials(account), venue_id)
 
 
 def _open_square(sandbox: Sandbox, slug: str = "hall", **options: Any) -> Any:

@@ -11,6 +11,12 @@ from integration_pipelines.core.credentials.connections import (
     save_secret,
     vault_status,
 )
+from integration_pipelines.core.credentials.tokens import (
+    Keeper,
+    LiveCredentials,
+    reconnect_by,
+    revoke_access,
+)
 from integration_pipelines.core.credentials.vault import (
     Sealed,
     Vault,
@@ -20,6 +26,8 @@ from integration_pipelines.core.credentials.vault import (
 
 __all__ = [
     "Connection",
+    "Keeper",
+    "LiveCredentials",
     "Sealed",
     "Vault",
     "add_local_key",
@@ -28,6 +36,8 @@ __all__ = [
     "load_credentials",
     "mark_revoked",
     "open_connections",
+    "reconnect_by",
+    "revoke_access",
     "rewrap_credentials",
     "save_connection",
     "save_secret",

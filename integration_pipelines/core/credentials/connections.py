@@ -145,6 +145,9 @@ def save_connection(
     account is open for this venue and provider, VaultError if nothing can be sealed.
     """
     secrets, plain = _split(credentials)
+    # What only the account tells (a data centre) need not be asked for again.
+    unset = [name for name, value in credentials if value is None]
+    plain |= {name: account.details[name] for name in unset if name in account.details}
     if not secrets:
         raise ConfigurationError(
             f"no credential for {provider} was given: see `integrations connect --help`"
@@ -207,6 +210,21 @@ def save_secret(
         secret, venue_id=connection.venue_id, provider=connection.provider, field=field
     )
     _store_key(session, connection, field, sealed)
+
+
+def store_tokens(
+    session: Session, vault: Vault, connection: Connection, credentials: BaseModel
+) -> None:
+    """Store renewed tokens in place of those held. What is not among them stays as it is."""
+    secrets, _ = _split(credentials)
+    sealed = {
+        name: vault.seal(
+            secret, venue_id=connection.venue_id, provider=connection.provider, field=name
+        )
+        for name, secret in secrets.items()
+        if name in OAUTH_SECRETS
+    }
+    _store_tokens(session, connection, sealed, credentials)
 
 
 def load_credentials(session: Session, vault: Vault, connection: Connection) -> dict[str, Any]:
@@ -364,10 +382,21 @@ def _store(
     for name, value in sealed.items():
         if name not in OAUTH_SECRETS:
             _store_key(session, connection, name, value)
-    access = sealed.get("access_token")
-    if access is None:
+    if "access_token" in sealed:
+        _store_tokens(session, connection, sealed, credentials, scopes)
+    else:
         session.execute(delete(oauth_tokens).where(*_of(oauth_tokens, connection)))
-        return
+
+
+def _store_tokens(
+    session: Session,
+    connection: Connection,
+    sealed: Mapping[str, Sealed],
+    credentials: BaseModel,
+    scopes: list[str] | None = None,
+) -> None:
+    """Write tokens over those held; without ``scopes``, those that were granted stay."""
+    access = sealed["access_token"]
     refresh = sealed.get("refresh_token")
     add = insert(oauth_tokens).values(
         venue_id=connection.venue_id,
@@ -376,7 +405,7 @@ def _store(
         access_token=access.ciphertext,
         refresh_token=refresh.ciphertext if refresh else None,
         key_id=access.key_id,
-        scopes=scopes,
+        scopes=scopes or [],
         **{name: getattr(credentials, name, None) for name in OAUTH_TIMES},
     )
     held, new = oauth_tokens.c, add.excluded
@@ -391,7 +420,7 @@ def _store(
                     (new.refresh_token.is_(None) & held.refresh_token.is_not(None), held.key_id),
                     else_=new.key_id,
                 ),
-                "scopes": new.scopes,
+                "scopes": held.scopes if scopes is None else new.scopes,
                 "expires_at": new.expires_at,
                 "refresh_expires_at": func.coalesce(
                     new.refresh_expires_at, held.refresh_expires_at

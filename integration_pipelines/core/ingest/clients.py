@@ -1,13 +1,13 @@
 """Clients: a provider's API opened with a connection's credentials, at the account's pace."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
+from requests import PreparedRequest
 from sqlalchemy import Engine
 
-from integration_pipelines.core.credentials import Connection, Vault, load_credentials
-from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.credentials import Connection, Keeper, LiveCredentials, Vault
 from integration_pipelines.core.provider import WHOLE_ACCOUNT, Client, Limits, Provider, Scope
 from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
@@ -30,14 +30,12 @@ def open_client(
     ``limits``, ``retry``, ``bounds``: pace and patience for a server that is not the provider's
     own, in place of the documented and the usual.
     """
-    with engine.begin() as session:
-        venue_scope(session, connection.venue_id)
-        fields = load_credentials(session, vault, connection)
+    live = LiveCredentials(Keeper(settings, engine, vault, provider, connection))
     return _client(
         settings,
         engine,
         provider,
-        provider.credentials.model_validate(fields),
+        live.stored,
         connection.venue_id,
         connection.account_id,
         {"limits": limits, "retry": retry, "bounds": bounds},
@@ -45,6 +43,7 @@ def open_client(
             None if connection.location_ids is None else frozenset(connection.location_ids),
             connection.is_primary,
         ),
+        live,
     )
 
 
@@ -66,6 +65,29 @@ def unconnected_client(
     )
 
 
+class Authorization:
+    """Puts the credentials of the moment on each request, as the header that ``header`` makes of
+    them; those that the provider refuses are renewed, if they can be."""
+
+    def __init__(self, credentials: LiveCredentials | BaseModel, header: Callable[[Any], str]):
+        self._live = credentials if isinstance(credentials, LiveCredentials) else None
+        self._fixed = credentials
+        self._header = header
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """See requests."""
+        credentials = self._live.current() if self._live else self._fixed
+        request.headers["Authorization"] = self._header(credentials)
+        return request
+
+    def refused(self, request: PreparedRequest) -> bool:
+        """See Transport."""
+        used = request.headers["Authorization"]
+        if self._live is None:
+            return False
+        return self._live.refused(lambda credentials: self._header(credentials) == used)
+
+
 def _client(
     settings: Settings,
     engine: Engine,
@@ -75,13 +97,20 @@ def _client(
     account_id: str | None,
     ours: Mapping[str, Any],
     scope: Scope,
+    live: LiveCredentials | None = None,
 ) -> Client:
-    def make_transport(**theirs: Any) -> Transport:
+    def make_transport(
+        *, authorization: Callable[[Any], str] | None = None, **theirs: Any
+    ) -> Transport:
+        auth = None
+        if authorization is not None:
+            auth = Authorization(live or credentials, authorization)
         return open_transport(
             engine,
             venue_id=venue_id,
             provider=provider.name,
             account_id=account_id,
+            auth=auth,
             **(theirs | {name: value for name, value in ours.items() if value is not None}),
         )
 

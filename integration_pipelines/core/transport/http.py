@@ -89,9 +89,10 @@ class Transport:
     """The one way out for one connection (a venue's account at a provider). Thread-safe.
 
     Everything goes to ``base_url``'s scheme, host and port; redirects are refused. ``auth`` puts
-    the credential on each request. ``classify`` turns an answer that is not a 2xx into an error in
-    the provider's words (None: the default for its status). ``limiter`` and ``breaker`` are left
-    out while an account is being connected and not known yet.
+    the credential on each request; if it has ``refused(request)``, that is told of a refusal, and
+    says whether there is another credential now. ``classify`` turns an answer that is not a 2xx
+    into an error in the provider's words (None: the default for its status). ``limiter`` and
+    ``breaker`` are left out while an account is being connected and not known yet.
     """
 
     def __init__(
@@ -269,6 +270,10 @@ class Transport:
                 return parse(response) if parse else response
             except ProviderError as error:
                 failure = error
+                if isinstance(error, AccessRevoked) and self._renewed(prepared):
+                    raise Transient(
+                        f"{self._provider} {endpoint}: refused, and asked again with a new token"
+                    ) from error
                 raise
             finally:
                 limited = isinstance(failure, RateLimited)
@@ -281,6 +286,11 @@ class Transport:
                 )
                 if isinstance(failure, RateLimited) and self._limiter:
                     self._limiter.throttled(retry_after=failure.retry_after, began=started_at)
+
+    def _renewed(self, prepared: requests.PreparedRequest) -> bool:
+        """Whether there is another credential now than the one that was refused."""
+        refused = getattr(self._auth, "refused", None)
+        return refused is not None and refused(prepared)
 
     def _prepare(self, request: requests.Request, endpoint: str) -> requests.PreparedRequest:
         try:

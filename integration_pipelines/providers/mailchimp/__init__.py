@@ -1,13 +1,12 @@
 """Mailchimp: audiences and campaigns. See README.md beside this file for limits and quirks."""
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel
 
 from integration_pipelines.core.provider import (
+    Access,
     Account,
     Census,
     Limits,
@@ -22,46 +21,13 @@ from integration_pipelines.core.transport import Cost, Transport
 from integration_pipelines.providers.mailchimp.census import take_census
 from integration_pipelines.providers.mailchimp.client import (
     API_BASE,
-    DATA_CENTRE,
     MailchimpReader,
     classify,
 )
+from integration_pipelines.providers.mailchimp.credentials import MailchimpCredentials
 from integration_pipelines.providers.mailchimp.extract import MailchimpExtract
-from integration_pipelines.providers.mailchimp.oauth import data_centre
+from integration_pipelines.providers.mailchimp.oauth import OAUTH, data_centre
 from integration_pipelines.providers.mailchimp.streams import STREAMS
-
-
-class MailchimpCredentials(BaseModel):
-    """What opens an account: an API key, or an OAuth access token. ``dc`` is the data centre, such
-    as us21: the end of a key, and asked for where a token comes without."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    api_key: SecretStr | None = None
-    access_token: SecretStr | None = None
-    dc: str | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if bool(self.api_key) == bool(self.access_token):
-            raise ValueError("give api_key (…-us21) or access_token, and not both")
-        if self.dc is None and self.api_key is not None:
-            self.dc = self.api_key.get_secret_value().rpartition("-")[2]
-        if self.dc is not None and not DATA_CENTRE.fullmatch(self.dc):
-            raise ValueError(
-                "the data centre is to be letters and digits, such as us21: give dc, or the whole "
-                "api_key with its end"
-            )
-        return self
-
-    @property
-    def authorization(self) -> str:
-        """The header of every request."""
-        if self.access_token is not None:
-            return f"Bearer {self.access_token.get_secret_value()}"
-        assert self.api_key is not None
-        pair = f"venue:{self.api_key.get_secret_value()}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 class MailchimpClient:
@@ -114,14 +80,34 @@ def open_client(
     if dc is None:
         assert credentials.access_token is not None
         token = credentials.access_token.get_secret_value()
-        dc = data_centre(settings, token, make_transport, LIMITS)
+        dc = data_centre(settings, token, make_transport)
     transport = make_transport(
         base_url=settings.mailchimp_api_base or API_BASE.format(dc=dc),
-        headers={"Authorization": credentials.authorization},
+        authorization=lambda held: held.authorization,
         limits=LIMITS,
         classify=classify,
     )
     return MailchimpClient(transport, scope, dc=dc, concurrency=LIMITS.concurrency)
+
+
+ACCESS = Access(
+    reads=(
+        "audiences and their members, with tags and merge fields",
+        "campaigns, their reports, opens, clicks and unsubscribes",
+        "automations and segments",
+    ),
+    broader=(
+        "Mailchimp has no access that only reads: what you allow could also change audiences and "
+        "send campaigns. We read, and never do either."
+    ),
+    ended_by=(
+        "in Mailchimp under Profile, Extras: Connected sites and apps for a consent, API keys for "
+        "a key. Mailchimp lets nobody else end it, so do this too when you disconnect"
+    ),
+    key="api_key",
+    key_found="In Mailchimp: Profile, Extras, API keys, Create A Key.",
+    key_looks="0123…cdef-us21",
+)
 
 
 PROVIDER = Provider(
@@ -130,4 +116,6 @@ PROVIDER = Provider(
     streams=STREAMS,
     credentials=MailchimpCredentials,
     open_client=open_client,
+    access=ACCESS,
+    oauth=OAUTH,
 )

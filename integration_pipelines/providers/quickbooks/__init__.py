@@ -1,13 +1,12 @@
 """QuickBooks Online: the books. See README.md beside this file for limits and quirks."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel
 
 from integration_pipelines.core.provider import (
+    Access,
     Account,
     Census,
     Limits,
@@ -26,33 +25,10 @@ from integration_pipelines.providers.quickbooks.client import (
     QuickBooksReader,
     classify,
 )
+from integration_pipelines.providers.quickbooks.credentials import QuickBooksCredentials
 from integration_pipelines.providers.quickbooks.extract import QuickBooksExtract
+from integration_pipelines.providers.quickbooks.oauth import OAUTH
 from integration_pipelines.providers.quickbooks.streams import METERING, STREAMS
-
-REALM_ID = re.compile(r"[0-9]{1,20}")
-
-
-class QuickBooksCredentials(BaseModel):
-    """What opens a company: an OAuth access token, what renews it, and the company's realm. When
-    the tokens end is a time or Unix seconds."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    access_token: SecretStr = SecretStr("")
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
-    refresh_expires_at: datetime | None = None
-    realm_id: str = ""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if not self.access_token.get_secret_value():
-            raise ValueError("give access_token, as Intuit's token endpoint answered it")
-        if not REALM_ID.fullmatch(self.realm_id):
-            raise ValueError(
-                "give realm_id: the digits that Intuit calls realmId when a company consents"
-            )
-        return self
 
 
 class QuickBooksClient:
@@ -116,9 +92,9 @@ def open_client(
         base_url=settings.quickbooks_api_base
         or (SANDBOX_BASE if settings.quickbooks_sandbox else API_BASE),
         headers={
-            "Authorization": f"Bearer {credentials.access_token.get_secret_value()}",
             "Accept": "application/json",
         },
+        authorization=lambda held: f"Bearer {held.token}",
         limits=LIMITS,
         classify=classify,
         metered=True,
@@ -132,11 +108,27 @@ def open_client(
     )
 
 
+ACCESS = Access(
+    reads=(
+        "the chart of accounts, customers, vendors, employees and items",
+        "invoices, payments, bills, expenses, deposits and journal entries",
+        "the profit and loss, balance sheet and cash flow reports",
+    ),
+    broader=(
+        "QuickBooks has no access that only reads: what you allow could also write to your books. "
+        "We read, and never write."
+    ),
+    ended_by="in QuickBooks under Apps, My apps",
+)
+
+
 PROVIDER = Provider(
     name="quickbooks",
     title="QuickBooks Online",
     streams=STREAMS,
     credentials=QuickBooksCredentials,
     open_client=open_client,
+    access=ACCESS,
+    oauth=OAUTH,
     metering=METERING,
 )

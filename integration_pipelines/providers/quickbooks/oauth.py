@@ -1,37 +1,35 @@
-"""Renewing what opens a company: Intuit's tokens live an hour, and each renewal may rotate both."""
+"""Intuit's OAuth: access tokens of an hour, each renewal of which may rotate the refresh token.
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from http import HTTPStatus
-from typing import NamedTuple
-from urllib.parse import urlencode
+A refresh token that is not used for 100 days is no longer good, and five years after the consent
+none is. Source: Intuit's OAuth 2.0 reference.
+"""
 
+from collections.abc import Mapping
+from datetime import timedelta
+
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from msgspec import Struct
 from pydantic import SecretStr
 
-from integration_pipelines.core import bodies
-from integration_pipelines.core.errors import (
-    ConfigurationError,
-    MalformedResponse,
-    ProviderError,
+from integration_pipelines.core.errors import ConfigurationError
+from integration_pipelines.core.oauth import (
+    Application,
+    Consent,
+    MakeTransport,
+    OAuth,
+    call_token_endpoint,
+    secret_of,
 )
-from integration_pipelines.core.provider import Limits
-from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.transport import Response, Transport, default_error
-from integration_pipelines.providers.quickbooks.client import BYTE_ORDER_MARK, NAME
+from integration_pipelines.core.transport import Response
+from integration_pipelines.providers.quickbooks.client import NAME
+from integration_pipelines.providers.quickbooks.credentials import QuickBooksCredentials
 
+AUTHORIZE_BASE = "https://appcenter.intuit.com"
 OAUTH_BASE = "https://oauth.platform.intuit.com"
-TOKEN_PATH = "/oauth2/v1/tokens/bearer"  # noqa: S105
-
-
-class Tokens(NamedTuple):
-    """What a renewal gave; times by the database's clock."""
-
-    access_token: SecretStr
-    refresh_token: SecretStr
-    expires_at: datetime
-    refresh_expires_at: datetime | None
+REVOKE_BASE = "https://developer.api.intuit.com"
+SCOPE = "com.intuit.quickbooks.accounting"
+"""There is none that reads only."""
 
 
 class _Tokens(Struct):
@@ -41,84 +39,123 @@ class _Tokens(Struct):
     x_refresh_token_expires_in: int | None = None
 
 
-class _Error(Struct):
-    error: str = ""
-    error_description: str = ""
+class _Nothing(Struct):
+    pass
+
+
+def authorize_url(
+    settings: Settings, application: Application, state: str, redirect_uri: str
+) -> str:
+    """Where a company's owner consents; the redirect carries its `realmId`."""
+    base = settings.quickbooks_oauth_base or AUTHORIZE_BASE
+    url: str = prepare_grant_uri(
+        f"{base}/connect/oauth2",
+        application.client_id,
+        "code",
+        redirect_uri=redirect_uri,
+        scope=SCOPE,
+        state=state,
+    )
+    return url
+
+
+def exchange(
+    settings: Settings, application: Application, consent: Consent, make_transport: MakeTransport
+) -> QuickBooksCredentials:
+    """Credentials for a code. Raises ConfigurationError where the redirect names no company."""
+    realm_id = consent.fields.get("realmId", "")
+    if not realm_id:
+        raise ConfigurationError(
+            "Intuit named no company (realmId): connect again and choose a QuickBooks company"
+        )
+    asked = {
+        "grant_type": "authorization_code",
+        "code": consent.code.get_secret_value(),
+        "redirect_uri": consent.redirect_uri,
+    }
+    return _granted(settings, application, asked, realm_id, make_transport)
 
 
 def refresh(
     settings: Settings,
-    refresh_token: SecretStr,
-    make_transport: Callable[..., Transport],
-    limits: Limits,
-) -> Tokens:
-    """New tokens for a refresh token. One request, never repeated by itself: Intuit may have
-    rotated the token though its answer was lost.
+    application: Application,
+    credentials: QuickBooksCredentials,
+    make_transport: MakeTransport,
+) -> QuickBooksCredentials:
+    """Credentials with both tokens of a renewal. Raises AccessRevoked where the refresh token is
+    no longer good."""
+    assert credentials.refresh_token is not None
+    asked = {
+        "grant_type": "refresh_token",
+        "refresh_token": credentials.refresh_token.get_secret_value(),
+    }
+    return _granted(settings, application, asked, credentials.realm_id, make_transport)
 
-    Raises AccessRevoked where the token is no longer good, ConfigurationError where the
-    application's id and secret are not, and never returns less than both tokens.
-    """
-    if settings.quickbooks_client_id is None or settings.quickbooks_client_secret is None:
-        raise ConfigurationError(
-            "QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET are needed to renew a token: set "
-            "them to those of the Intuit application"
-        )
+
+def revoke(
+    settings: Settings,
+    application: Application,
+    credentials: QuickBooksCredentials,
+    make_transport: MakeTransport,
+) -> None:
+    """End the whole grant."""
+    held: SecretStr = credentials.refresh_token or credentials.access_token
+    call_token_endpoint(
+        make_transport,
+        _Nothing,
+        provider=NAME,
+        base_url=settings.quickbooks_oauth_base or REVOKE_BASE,
+        path="/v2/oauth2/tokens/revoke",
+        json={"token": held.get_secret_value()},
+        headers=_authorization(application),
+    )
+
+
+def _granted(
+    settings: Settings,
+    application: Application,
+    asked: Mapping[str, str],
+    realm_id: str,
+    make_transport: MakeTransport,
+) -> QuickBooksCredentials:
+    told, response = call_token_endpoint(
+        make_transport,
+        _Tokens,
+        provider=NAME,
+        base_url=settings.quickbooks_oauth_base or OAUTH_BASE,
+        path="/oauth2/v1/tokens/bearer",
+        form=asked,
+        headers=_authorization(application),
+    )
+    return _credentials(told, response, realm_id)
+
+
+def _credentials(told: _Tokens, response: Response, realm_id: str) -> QuickBooksCredentials:
+    began, lasting = response.started_at, told.x_refresh_token_expires_in
+    return QuickBooksCredentials(
+        access_token=secret_of(told.access_token, "access_token"),
+        refresh_token=secret_of(told.refresh_token, "refresh_token"),
+        expires_at=began + timedelta(seconds=told.expires_in),
+        refresh_expires_at=None if lasting is None else began + timedelta(seconds=lasting),
+        realm_id=realm_id,
+    )
+
+
+def _authorization(application: Application) -> dict[str, str]:
+    # The SDK takes a while to import, and only these calls need it.
     from intuitlib.utils import get_auth_header
 
-    authorization = get_auth_header(
-        settings.quickbooks_client_id, settings.quickbooks_client_secret.get_secret_value()
-    )
-    form = {"grant_type": "refresh_token", "refresh_token": refresh_token.get_secret_value()}
-    with make_transport(
-        base_url=settings.quickbooks_oauth_base or OAUTH_BASE,
-        headers={"Authorization": authorization, "Accept": "application/json"},
-        limits=limits,
-        classify=_classify,
-    ) as transport:
-        told, began = transport.request(
-            "POST",
-            TOKEN_PATH,
-            data=urlencode(form),
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-            endpoint=f"POST {TOKEN_PATH}",
-            parse=_tokens,
-        )
-    for secret in (told.access_token, told.refresh_token):
-        register_secret(secret)
-    lasting = told.x_refresh_token_expires_in
-    return Tokens(
-        SecretStr(told.access_token),
-        SecretStr(told.refresh_token),
-        began + timedelta(seconds=told.expires_in),
-        None if lasting is None else began + timedelta(seconds=lasting),
-    )
+    secret = application.client_secret.get_secret_value()
+    return {"Authorization": get_auth_header(application.client_id, secret)}
 
 
-def _tokens(response: Response) -> tuple[_Tokens, datetime]:
-    """The answer, which may begin with a byte-order mark."""
-    body = response.body.removeprefix(BYTE_ORDER_MARK)
-    told = bodies.decode(bodies.compact(body, NAME), _Tokens, NAME)
-    if not told.access_token or not told.refresh_token:
-        raise MalformedResponse(f"{NAME} answered a renewal without both tokens")
-    return told, response.started_at
-
-
-def _classify(response: Response) -> ProviderError | None:
-    """The token endpoint's own words. That the application is refused is no fault of the
-    company's."""
-    try:
-        body = response.body.removeprefix(BYTE_ORDER_MARK)
-        told = bodies.decode(bodies.compact(body, NAME), _Error, NAME)
-    except MalformedResponse:
-        told = _Error()
-    if told.error == "invalid_client" or response.status == HTTPStatus.UNAUTHORIZED:
-        raise ConfigurationError(
-            "Intuit refuses the application: check QUICKBOOKS_CLIENT_ID and "
-            "QUICKBOOKS_CLIENT_SECRET"
-        )
-    return default_error(
-        response,
-        message=told.error_description or told.error,
-        code=told.error,
-        revoked=told.error == "invalid_grant",
-    )
+OAUTH = OAuth(
+    settings_names=("quickbooks_client_id", "quickbooks_client_secret"),
+    scopes=(SCOPE,),
+    authorize_url=authorize_url,
+    exchange=exchange,
+    refresh=refresh,
+    revoke=revoke,
+    renew_before=timedelta(minutes=10),
+    consent_lasts=timedelta(days=5 * 365),
+)

@@ -3,11 +3,11 @@ quirks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel
 
 from integration_pipelines.core.provider import (
+    Access,
     Account,
     Census,
     Limits,
@@ -27,34 +27,10 @@ from integration_pipelines.providers.square.client import (
     SquareReader,
     classify,
 )
+from integration_pipelines.providers.square.credentials import SquareCredentials
 from integration_pipelines.providers.square.extract import extract, fetch
+from integration_pipelines.providers.square.oauth import OAUTH
 from integration_pipelines.providers.square.streams import BY_NAME, STREAMS
-
-
-class SquareCredentials(BaseModel):
-    """What opens an account: a personal access token, or one of OAuth with what renews it."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    access_token: SecretStr
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
-    merchant_id: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_a_token(cls, given: Any) -> Any:
-        if isinstance(given, dict) and not given.get("access_token"):
-            raise ValueError(
-                "give access_token (EAAA…): the application's own from Square's developer "
-                "console, or the one that OAuth granted"
-            )
-        return given
-
-    @property
-    def token(self) -> str:
-        """The bearer token of every request."""
-        return self.access_token.get_secret_value()
 
 
 class SquareClient:
@@ -130,9 +106,9 @@ def open_client(
         base_url=settings.square_api_base
         or (SANDBOX_BASE if settings.square_sandbox else API_BASE),
         headers={
-            "Authorization": f"Bearer {credentials.token}",
             "Square-Version": API_VERSION,
         },
+        authorization=lambda held: f"Bearer {held.token}",
         limits=LIMITS,
         classify=classify,
     )
@@ -145,10 +121,24 @@ def open_client(
     )
 
 
+ACCESS = Access(
+    reads=(
+        "locations and the catalog, with stock",
+        "orders, payments, refunds, disputes and invoices",
+        "payouts to your bank, with what each is made of",
+        "customers, loyalty, gift cards and subscriptions",
+        "team members' names, which orders and payments point to",
+    ),
+    ended_by="in Square's dashboard under Settings, App integrations",
+)
+
+
 PROVIDER = Provider(
     name="square",
     title="Square",
     streams=STREAMS,
     credentials=SquareCredentials,
     open_client=open_client,
+    access=ACCESS,
+    oauth=OAUTH,
 )

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel
 
 from integration_pipelines.core.provider import (
+    Access,
     Account,
     Census,
     Limits,
@@ -25,35 +25,10 @@ from integration_pipelines.providers.stripe.client import (
     StripeReader,
     classify,
 )
+from integration_pipelines.providers.stripe.credentials import StripeCredentials
 from integration_pipelines.providers.stripe.extract import extract, reading_pool, retrieve_all
+from integration_pipelines.providers.stripe.oauth import OAUTH
 from integration_pipelines.providers.stripe.streams import BY_NAME, STREAMS
-
-
-class StripeCredentials(BaseModel):
-    """What opens an account: its secret or restricted key, or an OAuth access token."""
-
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    api_key: SecretStr | None = None
-    access_token: SecretStr | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if bool(self.api_key) == bool(self.access_token):
-            raise ValueError("give api_key (sk_… or rk_…) or access_token, and not both")
-        return self
-
-    @property
-    def token(self) -> str:
-        """The bearer token of every request."""
-        secret = self.api_key or self.access_token
-        assert secret is not None
-        return secret.get_secret_value()
-
-    @property
-    def livemode(self) -> bool:
-        """Whether this key opens live data rather than a sandbox's."""
-        return "_test_" not in self.token
 
 
 class StripeClient:
@@ -120,13 +95,30 @@ def open_client(
     transport = make_transport(
         base_url=settings.stripe_api_base or API_BASE,
         headers={
-            "Authorization": f"Bearer {credentials.token}",
             "Stripe-Version": API_VERSION,
         },
+        authorization=lambda held: f"Bearer {held.token}",
         limits=limits,
         classify=classify,
     )
     return StripeClient(transport, credentials, concurrency=limits.concurrency)
+
+
+ACCESS = Access(
+    reads=(
+        "customers, with names and e-mail addresses",
+        "payments, refunds and disputes",
+        "payouts to your bank, with what each is made of",
+        "products, prices, coupons, invoices and subscriptions",
+    ),
+    ended_by="in Stripe's dashboard under Settings, Apps; a key under Developers, API keys",
+    key="api_key",
+    key_found=(
+        "In Stripe's dashboard: Developers, API keys, Create restricted key, with Read for all "
+        "resources. A restricted key that reads only is the safest."
+    ),
+    key_looks="rk_live_…",
+)
 
 
 PROVIDER = Provider(
@@ -135,4 +127,6 @@ PROVIDER = Provider(
     streams=STREAMS,
     credentials=StripeCredentials,
     open_client=open_client,
+    access=ACCESS,
+    oauth=OAUTH,
 )

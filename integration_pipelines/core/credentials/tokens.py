@@ -1,0 +1,294 @@
+"""Tokens that never go stale: renewed ahead of their end, one renewal at a time over all processes.
+
+A renewal may rotate the refresh token, so an answer that is lost is a connection lost. Hence: the
+lock of the connection is held while the token endpoint is asked, by a database session, which ends
+with its process and with nothing else; what is held is read again inside the lock; that a renewal
+begins is committed before it is asked for; what it gave is stored in the transaction of the lock,
+and only over the version that it renewed.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from threading import BoundedSemaphore, Lock
+from typing import Any
+
+import structlog
+from pydantic import BaseModel
+from sqlalchemy import Connection as Session
+from sqlalchemy import Engine, func, select, update
+
+from integration_pipelines.core.credentials.connections import (
+    Connection,
+    load_credentials,
+    store_tokens,
+)
+from integration_pipelines.core.credentials.vault import Vault
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import (
+    AccessRevoked,
+    ConfigurationError,
+    IntegrationError,
+    RateLimited,
+    Refused,
+)
+from integration_pipelines.core.oauth import MakeTransport
+from integration_pipelines.core.provider import Provider
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import oauth_tokens
+from integration_pipelines.core.transport import open_transport
+
+log = structlog.get_logger(__name__)
+
+SHORTEST_LIFE = 60.0
+"""Seconds in which a token that was just renewed is not renewed again because it is refused."""
+
+TELL_BEFORE = timedelta(days=14)
+"""How long before a consent ends its venue is told."""
+
+_RENEWING = BoundedSemaphore(2)
+# Each holds a database connection while it waits and takes one more for its intent.
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is stored of a connection's credentials. ``version`` grows with each renewal (0: a key,
+    which is never renewed); ``due_in``: seconds until they are to be renewed (None: never)."""
+
+    credentials: BaseModel
+    version: int
+    due_in: float | None
+    was_interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """What renewing a connection's tokens takes."""
+
+    settings: Settings
+    engine: Engine
+    vault: Vault
+    provider: Provider
+    connection: Connection
+
+    def read(self) -> Held:
+        """The stored credentials. Raises VaultError, ConfigurationError."""
+        with self.engine.begin() as session:
+            venue_scope(session, self.connection.venue_id)
+            return self._read(session)
+
+    def renew(self, seen: int) -> Held:
+        """Credentials newer than version ``seen``: renewed here, or by whoever was first.
+
+        Raises AccessRevoked where the provider refuses the refresh token, ConfigurationError where
+        it refuses the application, Transient where it cannot be known what became of it: the next
+        renewal tries again.
+        """
+        with _RENEWING, self.engine.connect() as holder, holder.begin():
+            venue_scope(holder, self.connection.venue_id)
+            key = func.hashtextextended(f"renew/{self.connection.connection_id}", 0)
+            holder.execute(select(func.pg_advisory_xact_lock(key)))
+            held = self._read(holder)
+            if held.version != seen or held.due_in is None:
+                return held
+            self._note_intent(held.version)
+            new = self._ask(held)
+            if self._version(holder, locked=True) == held.version:
+                store_tokens(holder, self.vault, self.connection, new)
+            log.info(
+                "token renewed",
+                venue_id=self.connection.venue_id,
+                provider=self.provider.name,
+                interrupted_before=held.was_interrupted,
+            )
+            return self._read(holder)
+
+    def _ask(self, held: Held) -> BaseModel:
+        oauth = self.provider.oauth
+        assert oauth is not None
+        assert oauth.refresh is not None
+        application = oauth.application(self.settings)
+        try:
+            return oauth.refresh(
+                self.settings, application, held.credentials, self.make_transport()
+            )
+        except AccessRevoked as error:
+            if not held.was_interrupted:
+                raise
+            raise AccessRevoked(
+                f"an earlier renewal of {self.provider.title}'s token was cut off before its "
+                "answer was stored, and the token held is no longer good; connect the account "
+                "again",
+                status=error.status,
+                code=error.code,
+            ) from error
+        except (ConfigurationError, Refused, RateLimited):
+            # Answered, and with no token: nothing was rotated.
+            self._note_intent(held.version, begun=False)
+            raise
+
+    def make_transport(self) -> MakeTransport:
+        """For the token endpoint, which is not paced as the account is."""
+        return partial(
+            open_transport,
+            self.engine,
+            venue_id=self.connection.venue_id,
+            provider=self.provider.name,
+            account_id=None,
+        )
+
+    def _note_intent(self, version: int, *, begun: bool = True) -> None:
+        """Commit that a renewal of this version has begun, or that it came to nothing."""
+        with self.engine.begin() as session:
+            venue_scope(session, self.connection.venue_id)
+            session.execute(
+                update(oauth_tokens)
+                .where(*self._mine(), oauth_tokens.c.version == version)
+                .values(refresh_started_at=func.clock_timestamp() if begun else None)
+            )
+
+    def _version(self, session: Session, *, locked: bool = False) -> int | None:
+        asked = select(oauth_tokens.c.version).where(*self._mine())
+        return session.scalar(asked.with_for_update() if locked else asked)
+
+    def _read(self, session: Session) -> Held:
+        row = session.execute(
+            select(
+                oauth_tokens.c.version,
+                oauth_tokens.c.refresh_started_at,
+                func.clock_timestamp().label("now"),
+            ).where(*self._mine())
+        ).one_or_none()
+        fields = load_credentials(session, self.vault, self.connection)
+        credentials = self.provider.credentials.model_validate(fields)
+        if row is None:
+            return Held(credentials, 0, None, False)
+        due_in = self._due_in(fields, row.now)
+        return Held(credentials, row.version, due_in, row.refresh_started_at is not None)
+
+    def _due_in(self, fields: dict[str, Any], now: datetime) -> float | None:
+        oauth = self.provider.oauth
+        if (
+            oauth is None
+            or oauth.refresh is None
+            or not fields.get("refresh_token")
+            or not oauth.is_configured(self.settings)
+        ):
+            return None
+        ends: datetime | None = fields.get("expires_at")
+        return 0.0 if ends is None else (ends - oauth.renew_before - now).total_seconds()
+
+    def _mine(self) -> list[Any]:
+        return [
+            oauth_tokens.c.venue_id == self.connection.venue_id,
+            oauth_tokens.c.connection_id == self.connection.connection_id,
+        ]
+
+
+class LiveCredentials:
+    """A connection's credentials for as long as a client is open: renewed when they are due, and
+    when the provider refuses them. Thread-safe."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._lock = Lock()
+        self._take(keeper.read())
+
+    @property
+    def stored(self) -> BaseModel:
+        """The credentials as they were last read, however old."""
+        return self._held.credentials
+
+    def current(self) -> BaseModel:
+        """The credentials to use now. Raises what `Keeper.renew` raises once the token is so near
+        its end that it cannot be used any more."""
+        if not self._is_due():
+            return self._held.credentials
+        with self._lock:
+            if self._is_due():
+                try:
+                    self._take(self._keeper.renew(self._held.version), renewed=True)
+                except AccessRevoked:
+                    raise
+                except IntegrationError:
+                    # It may be good for a while; the provider says when it is not.
+                    self._due_at = time.monotonic() + SHORTEST_LIFE
+                    log.warning(
+                        "a token could not be renewed and is used on",
+                        venue_id=self._keeper.connection.venue_id,
+                        provider=self._keeper.provider.name,
+                        exc_info=True,
+                    )
+        return self._held.credentials
+
+    def refused(self, was_used: Callable[[BaseModel], bool]) -> bool:
+        """The provider refuses the credentials of which ``was_used`` is true. True: there are
+        others now, so ask again."""
+        with self._lock:
+            if not was_used(self._held.credentials):
+                return True
+            if time.monotonic() - self._taken_at < SHORTEST_LIFE and self._renewed:
+                return False
+            stored = self._keeper.read()
+            if stored.version == self._held.version:
+                if stored.due_in is None:
+                    return False
+                stored = self._keeper.renew(stored.version)
+            changed = stored.version != self._held.version
+            self._take(stored, renewed=True)
+            return changed
+
+    def _is_due(self) -> bool:
+        return time.monotonic() >= self._due_at
+
+    def _take(self, held: Held, *, renewed: bool = False) -> None:
+        self._held = held
+        self._renewed = renewed
+        self._taken_at = time.monotonic()
+        due_in = math.inf if held.due_in is None else max(held.due_in, 0.0)
+        self._due_at = self._taken_at + due_in
+
+
+def reconnect_by(session: Session, provider: Provider, connection: Connection) -> datetime | None:
+    """When the consent of a connection ends, whatever is renewed: it has to be given again before.
+    None: never, as far as the provider tells."""
+    ends: datetime | None = session.scalar(
+        select(oauth_tokens.c.refresh_expires_at).where(
+            oauth_tokens.c.venue_id == connection.venue_id,
+            oauth_tokens.c.connection_id == connection.connection_id,
+        )
+    )
+    lasts = provider.oauth.consent_lasts if provider.oauth else None
+    known = [end for end in (ends, connection.connected_at + lasts if lasts else None) if end]
+    return min(known, default=None)
+
+
+def revoke_access(keeper: Keeper) -> str | None:
+    """End our access at the provider. None where it is ended; else why it is not, in words for its
+    owner: there is no such call, it came by a key, or the provider did not answer."""
+    provider, oauth = keeper.provider, keeper.provider.oauth
+    by_hand = f"end it at {provider.title} too: {provider.access.ended_by}"
+    held: Held | None = None
+    with suppress(IntegrationError):
+        held = keeper.read()
+    if oauth is None or oauth.revoke is None or held is None or held.version == 0:
+        return by_hand
+    if not oauth.is_configured(keeper.settings):
+        return by_hand
+    try:
+        oauth.revoke(
+            keeper.settings,
+            oauth.application(keeper.settings),
+            held.credentials,
+            keeper.make_transport(),
+        )
+    except (AccessRevoked, Refused):
+        # It was ended there already.
+        return None
+    except IntegrationError as error:
+        return f"{provider.title} did not confirm it ({error}); {by_hand}"
+    return None
