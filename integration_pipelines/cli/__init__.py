@@ -21,6 +21,7 @@ COMMANDS = {
     "disconnect": ("connections", "Disconnect a venue's account; its data stays."),
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
+    "vault": ("vault", "Credentials under which keys; wrap them anew."),
     "db": ("database", "The database's URL, and psql on it."),
 }
 """Command: module, and what the overview says of it."""

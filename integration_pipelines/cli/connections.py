@@ -88,25 +88,28 @@ def connect(
 @venue_option
 @click.pass_obj
 def disconnect(application: Application, provider: str, venue_id: str) -> None:
-    """Disconnect a venue's account at PROVIDER: its credentials are destroyed, its data stays."""
-    from integration_pipelines.core.credentials import disconnect, open_connections
+    """Disconnect a venue's account at PROVIDER: our access is ended there, where the provider lets
+    us, its credentials are destroyed here, and its data stays."""
+    from integration_pipelines.core.credentials import Keeper, Vault, end, open_connections
 
     asked = find_provider(provider)
     with application.engine() as engine:
         require_venue(engine, venue_id)
-        with engine.begin() as session:
-            venue_scope(session, venue_id)
+        with engine.connect() as session:
             found = open_connections(session, venue_ids=[venue_id], providers=[asked.name])
-            if not found:
-                raise ConfigurationError(
-                    f"{venue_id} has no {asked.name} account connected: see `integrations status`"
-                )
-            for connection in found:
-                disconnect(session, connection)
-                click.echo(
-                    f"{asked.title} account {connection.account_id} ({connection.account_name}) "
-                    f"is disconnected from {venue_id}; its data stays"
-                )
+        if not found:
+            raise ConfigurationError(
+                f"{venue_id} has no {asked.name} account connected: see `integrations status`"
+            )
+        vault = Vault(application.settings)
+        for connection in found:
+            left = end(Keeper(application.settings, engine, vault, asked, connection))
+            click.echo(
+                f"{asked.title} account {connection.account_id} ({connection.account_name}) "
+                f"is disconnected from {venue_id}; its data stays"
+            )
+            if left:
+                click.echo(left)
 
 
 def find_provider(name: str) -> "Provider":

@@ -5,21 +5,11 @@ from math import isfinite
 from typing import Any
 
 import click
-from sqlalchemy import Connection as Session
-from sqlalchemy import and_, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.budget import Budget, read_budgets
-from integration_pipelines.core.tables import (
-    completeness,
-    connections,
-    integration_health,
-    integration_webhooks,
-    sync_cursors,
-    sync_logs,
-)
+from integration_pipelines.core.status import read_status
 from integration_pipelines.providers import PROVIDERS
 
 COLUMNS = (
@@ -48,7 +38,7 @@ def status(application: Application, as_json: bool) -> None:
     the provider says exists and is not here.
     """
     with application.engine() as engine, engine.connect() as session:
-        found = read_status(session)
+        found = read_status(session, PROVIDERS.values())
         budgets = read_budgets(session, application.settings, PROVIDERS.values())
     if as_json:
         print_json(
@@ -65,9 +55,15 @@ def status(application: Application, as_json: bool) -> None:
     else:
         console().print(table([_shown(row) for row in found], COLUMNS))
         for row in found:
+            which = f"{row['venue_id']}/{row['provider']}"
             reason = row["status_reason"] or (row["failing_streams"] and row["last_error"])
             if reason:
-                click.echo(f"{row['venue_id']}/{row['provider']}: {reason}")
+                click.echo(f"{which}: {reason}")
+            if ends := row["consent_ends_soon"]:
+                click.echo(
+                    f"{which}: its consent ends on {ends:%Y-%m-%d}; the venue must connect again "
+                    "before that"
+                )
         for budget in budgets.values():
             if budget.accounts:
                 click.echo(budget.words)
@@ -83,125 +79,6 @@ def _budget(budget: Budget) -> dict[str, Any]:
         "accounts": len(budget.accounts),
         "slowdown": budget.slowdown if isfinite(budget.slowdown) else None,
     }
-
-
-def read_status(session: Session) -> list[dict[str, Any]]:
-    """A row for each connection not disconnected, of the venues in scope.
-
-    ``oldest_cursor_at`` and ``newest_cursor_at``: up to when the least and the most fresh of its
-    streams is complete; the oldest is None while a stream has not been read once.
-    ``failing_streams``: those whose latest sync did not succeed. ``repaired`` and ``missing`` are
-    rows and objects, None before the first full pass and the first census.
-    """
-    cursors = (
-        select(
-            sync_cursors.c.connection_id,
-            func.min(sync_cursors.c.cursor_at).label("oldest"),
-            func.max(sync_cursors.c.cursor_at).label("newest"),
-            func.bool_and(sync_cursors.c.cursor_at.is_not(None)).label("whole"),
-        )
-        .group_by(sync_cursors.c.connection_id)
-        .subquery()
-    )
-    latest = (
-        select(
-            sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.outcome, sync_logs.c.error
-        )
-        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
-        .where(sync_logs.c.outcome != "running")
-        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
-        .subquery()
-    )
-    failing = (
-        select(
-            latest.c.connection_id,
-            func.array_agg(latest.c.stream).label("streams"),
-            func.max(latest.c.error).label("error"),
-        )
-        .where(latest.c.outcome != "succeeded")
-        .group_by(latest.c.connection_id)
-        .subquery()
-    )
-    dead = (
-        select(integration_webhooks.c.connection_id, func.count().label("letters"))
-        .where(integration_webhooks.c.status == "dead")
-        .group_by(integration_webhooks.c.connection_id)
-        .subquery()
-    )
-    pass_result = (
-        select(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.repaired)
-        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
-        .where(sync_logs.c.repaired.is_not(None))
-        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
-        .subquery()
-    )
-    repaired = (
-        select(pass_result.c.connection_id, func.sum(pass_result.c.repaired).label("rows"))
-        .group_by(pass_result.c.connection_id)
-        .subquery()
-    )
-    missing = (
-        select(
-            completeness.c.connection_id,
-            func.sum(func.cardinality(completeness.c.missing_ids)).label("objects"),
-        )
-        .group_by(completeness.c.connection_id)
-        .subquery()
-    )
-    health = integration_health.c
-    rows = session.execute(
-        select(
-            *(
-                connections.c[name]
-                for name in (
-                    "venue_id",
-                    "provider",
-                    "account_id",
-                    "account_name",
-                    "currency",
-                    "country",
-                    "livemode",
-                    "status",
-                    "status_reason",
-                    "connected_at",
-                )
-            ),
-            func.coalesce(health.breaker, "closed").label("breaker"),
-            health.open_until.label("breaker_open_until"),
-            health.last_success_at,
-            health.last_failure_at,
-            func.coalesce(failing.c.error, health.last_error).label("last_error"),
-            cursors.c.oldest.label("oldest_cursor_at"),
-            cursors.c.newest.label("newest_cursor_at"),
-            cursors.c.whole,
-            func.coalesce(failing.c.streams, []).label("failing_streams"),
-            repaired.c.rows.label("repaired"),
-            missing.c.objects.label("missing"),
-            func.coalesce(dead.c.letters, 0).label("dead_letters"),
-        )
-        .select_from(connections)
-        .outerjoin(
-            integration_health,
-            and_(
-                health.venue_id == connections.c.venue_id,
-                health.provider == connections.c.provider,
-            ),
-        )
-        .outerjoin(cursors, cursors.c.connection_id == connections.c.connection_id)
-        .outerjoin(failing, failing.c.connection_id == connections.c.connection_id)
-        .outerjoin(repaired, repaired.c.connection_id == connections.c.connection_id)
-        .outerjoin(missing, missing.c.connection_id == connections.c.connection_id)
-        .outerjoin(dead, dead.c.connection_id == connections.c.connection_id)
-        .where(connections.c.status != "disconnected")
-        .order_by(connections.c.venue_id, connections.c.provider)
-    )
-    found = []
-    for row in rows.mappings():
-        entry = dict(row)
-        if not entry.pop("whole"):
-            entry["oldest_cursor_at"] = None
-        found.append(entry)
-    return found
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

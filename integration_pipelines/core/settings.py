@@ -102,6 +102,11 @@ class Settings(BaseSettings):
         """DATA_DIR, absolute."""
         return self.data_dir.expanduser().absolute()
 
+    @property
+    def local_key_path(self) -> Path:
+        """Where a local wrapping key stands: LOCAL_KEY_FILE, or under DATA_DIR."""
+        return self.local_key_file or self.data_path / "vault.key"
+
 
 def load_settings() -> Settings:
     """Settings from the environment and `.env`. Raises ConfigurationError naming each culprit."""

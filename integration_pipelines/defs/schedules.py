@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from integration_pipelines.core.budget import read_budgets
+from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.jobs import sync_venues
+from integration_pipelines.defs.renewal import AHEAD, renew_tokens
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import run_request
 from integration_pipelines.providers import PROVIDERS
@@ -50,6 +52,18 @@ def daily_census(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     the last months; on Sundays of all time."""
     whole = context.scheduled_execution_time.weekday() == SUNDAY
     return dg.RunRequest(run_config={} if whole else {"days": CENSUS_DAYS})
+
+
+@dg.schedule(
+    job=renew_tokens,
+    cron_schedule="*/5 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def token_renewal(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
+    """Every five minutes: access tokens that end soon."""
+    with pipeline.engine.connect() as session:
+        due = due_for_renewal(session, pipeline.settings, PROVIDERS, ahead=AHEAD)
+    return dg.RunRequest() if due else dg.SkipReason("no token ends soon")
 
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:

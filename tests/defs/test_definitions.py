@@ -84,6 +84,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "incremental",
         "nightly_full",
         "daily_census",
+        "token_renewal",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "requested_syncs",

@@ -9,13 +9,13 @@ and only over the version that it renewed.
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from threading import BoundedSemaphore, Lock
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import structlog
 from pydantic import BaseModel
@@ -24,7 +24,10 @@ from sqlalchemy import Engine, func, select, update
 
 from integration_pipelines.core.credentials.connections import (
     Connection,
+    disconnect,
     load_credentials,
+    mark_revoked,
+    open_connections,
     store_tokens,
 )
 from integration_pipelines.core.credentials.vault import Vault
@@ -253,42 +256,122 @@ class LiveCredentials:
         self._due_at = self._taken_at + due_in
 
 
-def reconnect_by(session: Session, provider: Provider, connection: Connection) -> datetime | None:
-    """When the consent of a connection ends, whatever is renewed: it has to be given again before.
-    None: never, as far as the provider tells."""
-    ends: datetime | None = session.scalar(
-        select(oauth_tokens.c.refresh_expires_at).where(
-            oauth_tokens.c.venue_id == connection.venue_id,
-            oauth_tokens.c.connection_id == connection.connection_id,
+def consent_ends(
+    refresh_expires_at: datetime | None, connected_at: datetime, lasts: timedelta | None
+) -> datetime | None:
+    """When a consent ends, whatever is renewed: it has to be given again before. ``lasts``: see
+    OAuth. None: never, as far as the provider tells."""
+    known = [refresh_expires_at, connected_at + lasts if lasts else None]
+    return min((end for end in known if end is not None), default=None)
+
+
+class Renewal(NamedTuple):
+    """How one connection's renewal ended; ``error`` None: well."""
+
+    connection: Connection
+    error: IntegrationError | None
+
+
+def renew_due(
+    settings: Settings,
+    engine: Engine,
+    vault: Vault,
+    providers: Mapping[str, Provider],
+    *,
+    ahead: timedelta,
+) -> Iterator[Renewal]:
+    """Renew every active connection's tokens that are due within ``ahead``, one after another.
+    A refresh token that is refused marks its connection as revoked; one's trouble is its own."""
+    with engine.connect() as session:
+        found = due_for_renewal(session, settings, providers, ahead=ahead)
+    for connection in found:
+        keeper = Keeper(settings, engine, vault, providers[connection.provider], connection)
+        error: IntegrationError | None = None
+        try:
+            held = keeper.read()
+            if held.due_in is not None and held.due_in <= ahead.total_seconds():
+                keeper.renew(held.version)
+        except IntegrationError as raised:
+            error = raised
+            if isinstance(raised, AccessRevoked):
+                with engine.begin() as session:
+                    venue_scope(session, connection.venue_id)
+                    mark_revoked(session, connection, reason=str(raised))
+        yield Renewal(connection, error)
+
+
+def due_for_renewal(
+    session: Session,
+    settings: Settings,
+    providers: Mapping[str, Provider],
+    *,
+    ahead: timedelta,
+) -> list[Connection]:
+    """Active connections, paused ones too, whose tokens are due for renewal within ``ahead``."""
+    found = []
+    for provider in providers.values():
+        oauth = provider.oauth
+        if oauth is None or oauth.refresh is None or not oauth.is_configured(settings):
+            continue
+        ends = oauth_tokens.c.expires_at
+        due: set[UUID] = set(
+            session.scalars(
+                select(oauth_tokens.c.connection_id).where(
+                    oauth_tokens.c.provider == provider.name,
+                    oauth_tokens.c.refresh_token.is_not(None),
+                    ends.is_(None) | (ends < func.now() + (oauth.renew_before + ahead)),
+                )
+            )
         )
-    )
-    lasts = provider.oauth.consent_lasts if provider.oauth else None
-    known = [end for end in (ends, connection.connected_at + lasts if lasts else None) if end]
-    return min(known, default=None)
+        found += [
+            connection
+            for connection in open_connections(session, providers=[provider.name])
+            if connection.connection_id in due and connection.status == "active"
+        ]
+    return found
 
 
-def revoke_access(keeper: Keeper) -> str | None:
-    """End our access at the provider. None where it is ended; else why it is not, in words for its
-    owner: there is no such call, it came by a key, or the provider did not answer."""
+def end(keeper: Keeper) -> str | None:
+    """Disconnect: end our access at the provider, and destroy what is held here. Another venue's
+    connection to the same account keeps its access, for one consent may be both's.
+
+    None where nothing is left to do; else what its owner has to do there, in words for them.
+    """
+    connection = keeper.connection
+    shared = _is_shared(keeper)
+    left = None if shared else _revoke(keeper)
+    with keeper.engine.begin() as session:
+        venue_scope(session, connection.venue_id)
+        disconnect(session, connection)
+    if shared:
+        title = keeper.provider.title
+        return f"another venue has the same account open: {title} was not asked to end our access"
+    return left
+
+
+def _is_shared(keeper: Keeper) -> bool:
+    """Whether another venue has the same account open."""
+    held = keeper.connection
+    found = func.control.connections_of_account(held.provider, held.account_id)
+    with keeper.engine.connect() as session:
+        venue_ids: list[str] = list(session.scalars(select(found.table_valued("venue_id").c[0])))
+    return any(venue_id != held.venue_id for venue_id in venue_ids)
+
+
+def _revoke(keeper: Keeper) -> str | None:
+    """End our access at the provider. Else why it is not ended: there is no such call, it came by a
+    key, or the provider did not answer."""
     provider, oauth = keeper.provider, keeper.provider.oauth
-    by_hand = f"end it at {provider.title} too: {provider.access.ended_by}"
-    held: Held | None = None
-    with suppress(IntegrationError):
-        held = keeper.read()
-    if oauth is None or oauth.revoke is None or held is None or held.version == 0:
-        return by_hand
-    if not oauth.is_configured(keeper.settings):
-        return by_hand
+    by_hand = f"to end our access at {provider.title} too: {provider.access.ended_by}"
     try:
-        oauth.revoke(
-            keeper.settings,
-            oauth.application(keeper.settings),
-            held.credentials,
-            keeper.make_transport(),
-        )
+        held = keeper.read()
+        if oauth is None or oauth.revoke is None or held.version == 0:
+            return by_hand
+        application = oauth.application(keeper.settings)
+        oauth.revoke(keeper.settings, application, held.credentials, keeper.make_transport())
     except (AccessRevoked, Refused):
         # It was ended there already.
         return None
     except IntegrationError as error:
-        return f"{provider.title} did not confirm it ({error}); {by_hand}"
+        return f"{provider.title} did not end it ({error}); {by_hand}"
     return None

@@ -11,7 +11,7 @@ import secrets
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -67,6 +67,11 @@ class Vault:
         secret = plaintext.encode() if isinstance(plaintext, str) else plaintext
         register_secret(secret.decode(errors="replace"))
         keys = self._current()
+        if keys.is_stale():
+            # Rotated by another process: what the old key seals now would be left behind.
+            with self._lock:
+                self._keys = None
+            keys = self._current()
         with _failing("seal", f"{provider} {field} of {venue_id}"):
             ciphertext = keys.encrypt(secret, _context(venue_id, provider, field))
         return Sealed(ciphertext, keys.key_id)
@@ -117,10 +122,12 @@ def add_local_key(path: Path) -> None:
     _write_key_file(path, secrets.token_bytes(KEY_BYTES) + b"".join(_read_key_file(path)))
 
 
-def forget_old_local_keys(path: Path) -> None:
-    """Keep only the newest wrapping key of ``path``: what older ones sealed is lost. After
-    rewrapping, then, and not before."""
-    _write_key_file(path, _read_key_file(path)[0])
+def forget_local_keys(path: Path, *, unless: Collection[str]) -> None:
+    """Keep the newest wrapping key of ``path`` and those whose ids ``unless`` names: what any other
+    sealed is lost."""
+    newest, *older = _read_key_file(path)
+    kept = [newest, *(key for key in older if _fingerprint(key) in unless)]
+    _write_key_file(path, b"".join(kept))
 
 
 class _Keys:
@@ -186,7 +193,7 @@ def _open_keys(settings: Settings) -> _Keys:
                     "KMS_KEY_ID is required in production, or LOCAL_KEY_FILE by name to seal "
                     "credentials with a key kept on this machine"
                 )
-            path = settings.data_path / "vault.key"
+            path = settings.local_key_path
             _make_key_file(path)
         return _local_keys(path, _read_key_file(path))
     return _kms_keys(settings, _read_key_file(path) if path else [])

@@ -18,7 +18,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
-from integration_pipelines.core.credentials import Vault, add_local_key, forget_old_local_keys
+from integration_pipelines.core.credentials import Vault, add_local_key, forget_local_keys
 from integration_pipelines.core.credentials import vault as vault_module
 from integration_pipelines.core.errors import VaultError
 from integration_pipelines.core.redaction import redact
@@ -240,7 +240,7 @@ class TestLocalKey:
         assert new.key_id != old.key_id
         assert running.open(new.ciphertext, **PLACE) == CANARY
         assert rotating.open(old.ciphertext, **PLACE) == CANARY
-        forget_old_local_keys(path)
+        forget_local_keys(path, unless=())
         assert local().open(new.ciphertext, **PLACE) == CANARY
         with pytest.raises(VaultError):
             local().open(old.ciphertext, **PLACE)

@@ -1,0 +1,152 @@
+"""How the connections stand: what is told of them by command, portal and alerts alike."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection as Session
+from sqlalchemy import and_, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from integration_pipelines.core.credentials import TELL_BEFORE, consent_ends
+from integration_pipelines.core.provider import Provider
+from integration_pipelines.core.tables import (
+    completeness,
+    connections,
+    integration_health,
+    integration_webhooks,
+    oauth_tokens,
+    sync_cursors,
+    sync_logs,
+)
+
+
+def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[str, Any]]:
+    """A row for each connection not disconnected, of the venues in scope.
+
+    ``oldest_cursor_at`` and ``newest_cursor_at``: up to when the least and the most fresh of its
+    streams is complete; the oldest is None while a stream has not been read once.
+    ``failing_streams``: those whose latest sync did not succeed. ``consent_ends_soon``: when what
+    the venue allowed ends, if that is near. ``repaired`` and ``missing`` are
+    rows and objects, None before the first full pass and the first census.
+    """
+    cursors = (
+        select(
+            sync_cursors.c.connection_id,
+            func.min(sync_cursors.c.cursor_at).label("oldest"),
+            func.max(sync_cursors.c.cursor_at).label("newest"),
+            func.bool_and(sync_cursors.c.cursor_at.is_not(None)).label("whole"),
+        )
+        .group_by(sync_cursors.c.connection_id)
+        .subquery()
+    )
+    latest = (
+        select(
+            sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.outcome, sync_logs.c.error
+        )
+        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
+        .where(sync_logs.c.outcome != "running")
+        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
+        .subquery()
+    )
+    failing = (
+        select(
+            latest.c.connection_id,
+            func.array_agg(latest.c.stream).label("streams"),
+            func.max(latest.c.error).label("error"),
+        )
+        .where(latest.c.outcome != "succeeded")
+        .group_by(latest.c.connection_id)
+        .subquery()
+    )
+    dead = (
+        select(integration_webhooks.c.connection_id, func.count().label("letters"))
+        .where(integration_webhooks.c.status == "dead")
+        .group_by(integration_webhooks.c.connection_id)
+        .subquery()
+    )
+    pass_result = (
+        select(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.repaired)
+        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
+        .where(sync_logs.c.repaired.is_not(None))
+        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
+        .subquery()
+    )
+    repaired = (
+        select(pass_result.c.connection_id, func.sum(pass_result.c.repaired).label("rows"))
+        .group_by(pass_result.c.connection_id)
+        .subquery()
+    )
+    missing = (
+        select(
+            completeness.c.connection_id,
+            func.sum(func.cardinality(completeness.c.missing_ids)).label("objects"),
+        )
+        .group_by(completeness.c.connection_id)
+        .subquery()
+    )
+    health = integration_health.c
+    rows = session.execute(
+        select(
+            *(
+                connections.c[name]
+                for name in (
+                    "venue_id",
+                    "provider",
+                    "account_id",
+                    "account_name",
+                    "currency",
+                    "country",
+                    "livemode",
+                    "status",
+                    "status_reason",
+                    "connected_at",
+                )
+            ),
+            func.coalesce(health.breaker, "closed").label("breaker"),
+            health.open_until.label("breaker_open_until"),
+            health.last_success_at,
+            health.last_failure_at,
+            func.coalesce(failing.c.error, health.last_error).label("last_error"),
+            cursors.c.oldest.label("oldest_cursor_at"),
+            cursors.c.newest.label("newest_cursor_at"),
+            cursors.c.whole,
+            func.coalesce(failing.c.streams, []).label("failing_streams"),
+            repaired.c.rows.label("repaired"),
+            missing.c.objects.label("missing"),
+            func.coalesce(dead.c.letters, 0).label("dead_letters"),
+            oauth_tokens.c.refresh_expires_at,
+            func.now().label("now"),
+        )
+        .select_from(connections)
+        .outerjoin(
+            integration_health,
+            and_(
+                health.venue_id == connections.c.venue_id,
+                health.provider == connections.c.provider,
+            ),
+        )
+        .outerjoin(cursors, cursors.c.connection_id == connections.c.connection_id)
+        .outerjoin(failing, failing.c.connection_id == connections.c.connection_id)
+        .outerjoin(repaired, repaired.c.connection_id == connections.c.connection_id)
+        .outerjoin(missing, missing.c.connection_id == connections.c.connection_id)
+        .outerjoin(dead, dead.c.connection_id == connections.c.connection_id)
+        .outerjoin(oauth_tokens, oauth_tokens.c.connection_id == connections.c.connection_id)
+        .where(connections.c.status != "disconnected")
+        .order_by(connections.c.venue_id, connections.c.provider)
+    )
+    found = []
+    lasting = {
+        provider.name: provider.oauth.consent_lasts for provider in providers if provider.oauth
+    }
+    for row in rows.mappings():
+        entry = dict(row)
+        ends = consent_ends(
+            entry.pop("refresh_expires_at"), entry["connected_at"], lasting.get(entry["provider"])
+        )
+        tell_until = entry.pop("now") + TELL_BEFORE
+        soon = ends is not None and ends < tell_until
+        entry["consent_ends_soon"] = ends if soon else None
+        if not entry.pop("whole"):
+            entry["oldest_cursor_at"] = None
+        found.append(entry)
+    return found
