@@ -63,17 +63,17 @@ class Consent:
         redirect_uri = asked.get("redirect_uri", "")
         wrong = self._wrong(asked)
         if wrong is not None:
-            return _page(400, self.title, f'<p role="alert">{escape(wrong)}</p>')
+            return page(400, self.title, f'<p role="alert">{escape(wrong)}</p>')
         if request.method != "POST":
-            return _page(200, self.title, self._choices(asked, accounts))
+            return page(200, self.title, self._choices(asked, accounts))
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         state = {"state": asked["state"]} if "state" in asked else {}
         chosen = {account.id for account in accounts} & {form.get("account", "")}
         if not chosen:
-            return _redirect(redirect_uri, {**self._denied, **state})
+            return redirect(redirect_uri, {**self._denied, **state})
         account = chosen.pop()
         code = self.issue(account, redirect_uri, self._asked_scopes(asked))
-        return _redirect(redirect_uri, {"code": code, **state, **self._told(account)})
+        return redirect(redirect_uri, {"code": code, **state, **self._told(account)})
 
     def issue(self, account: str, redirect_uri: str, scopes: Iterable[str] = ()) -> str:
         """A code for an account, as the screen gives it."""
@@ -131,7 +131,8 @@ class Consent:
         )
 
 
-def _page(status: int, title: str, content: str) -> Response:
+def page(status: int, title: str, content: str) -> Response:
+    """A page of its own; ``content`` is HTML."""
     body = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
         '</title><meta name="viewport" content="width=device-width"></head>'
@@ -140,6 +141,7 @@ def _page(status: int, title: str, content: str) -> Response:
     return Response(status, body.encode(), {"Content-Type": HTML})
 
 
-def _redirect(uri: str, fields: Mapping[str, str]) -> Response:
+def redirect(uri: str, fields: Mapping[str, str]) -> Response:
+    """Back to the application, with ``fields`` in the query."""
     joint = "&" if "?" in uri else "?"
     return Response(302, b"", {"Location": f"{uri}{joint}{urlencode(fields)}"})

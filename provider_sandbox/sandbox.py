@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from provider_sandbox import control
+from provider_sandbox import control, oidc
 from provider_sandbox.faults import Faults
 from provider_sandbox.limits import Limits
 from provider_sandbox.mailchimp import Mailchimp
@@ -54,6 +54,7 @@ class Sandbox:
             self.quickbooks.name: self.quickbooks,
             self.square.name: self.square,
         }
+        self.issuer = oidc.Issuer(seed=seed)
         self.consents = {
             "stripe": self.stripe.consent,
             "square": self.square.consent,
@@ -84,6 +85,9 @@ class Sandbox:
             "MAILCHIMP_OAUTH_BASE": f"{self.base_url}/mailchimp",
             "QUICKBOOKS_API_BASE": f"{self.base_url}/quickbooks",
             "QUICKBOOKS_OAUTH_BASE": f"{self.base_url}/quickbooks",
+            "OIDC_ISSUER": f"{self.base_url}/{oidc.MOUNT}",
+            "OIDC_CLIENT_ID": self.issuer.client_id,
+            "OIDC_CLIENT_SECRET": self.issuer.client_secret,
         }
         for name, consent in self.consents.items():
             client_id, client_secret = APPLICATION[name]
@@ -106,6 +110,8 @@ class Sandbox:
         request = replace(request, path=f"/{path}")
         if mount == control.MOUNT:
             return control.answer(self, request)
+        if mount == oidc.MOUNT:
+            return self.issuer.answer(request)
         provider = self.providers.get(mount)
         if provider is None:
             known = ", ".join(f"/{name}" for name in (*self.providers, control.MOUNT))

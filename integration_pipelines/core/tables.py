@@ -227,7 +227,6 @@ oauth_states = Table(
     Column("state_hash", LargeBinary, nullable=False),
     _provider(),
     Column("session_hash", LargeBinary, nullable=False),
-    Column("code_verifier", LargeBinary),
     Column("redirect_uri", Text, nullable=False),
     _time("created_at", now=True),
     _time("expires_at", nullable=False),
@@ -499,6 +498,67 @@ rate_limits = Table(
 """The pace of each provider account, shared by all processes; ``next_at``: the next free slot.
 Of a limit that is searched for, ``ceiling`` is the lowest pace that was refused, ``steady_since``
 the time from which on the present pace has been used in full."""
+
+portal_sessions = Table(
+    "portal_sessions",
+    metadata,
+    Column("session_hash", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.user_id", ondelete="CASCADE")),
+    Column("data", JSONB, nullable=False, server_default=text("'{}'")),
+    _time("created_at", now=True),
+    _time("expires_at", nullable=False),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+"""Browsers. The cookie is known by its hash alone."""
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    _venue(),
+    Column("token_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("name", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    _time("created_at", now=True),
+    _time("expires_at", nullable=False),
+    _time("last_used_at"),
+    _time("revoked_at"),
+    PrimaryKeyConstraint("venue_id", "token_id"),
+    CheckConstraint("role IN ('venue_admin', 'viewer')", name="role"),
+)
+
+pending_connections = Table(
+    "pending_connections",
+    metadata,
+    _venue(),
+    Column("pending_id", Text, nullable=False),
+    Column("session_hash", LargeBinary, nullable=False),
+    Column("provider", Text, ForeignKey("integrations.provider")),
+    Column("account", JSONB, nullable=False),
+    Column("credentials", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    _time("expires_at", nullable=False),
+    PrimaryKeyConstraint("venue_id", "pending_id"),
+    Index(None, "provider"),
+)
+"""Accounts whose owner consented and has a question to answer first; the credentials are sealed."""
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _venue(),
+    Column("entry_id", BigInteger, Identity(always=True), nullable=False),
+    _time("at", now=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("provider", Text, ForeignKey("integrations.provider")),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    PrimaryKeyConstraint("venue_id", "entry_id"),
+    Index(None, "provider"),
+)
+"""What people did, for good."""
 
 dbt_build_venues = Table(
     "dbt_build_venues",

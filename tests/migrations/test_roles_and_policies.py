@@ -50,6 +50,7 @@ MAY = {
         "outbound_writes": "SIUD",
         "rate_limits": "SIUD",
         "dbt_build_venues": "SIUD",
+        "audit_log": "SI",
     },
     Role.DBT: {"venues": "S", "connections": "S", "field_mappings": "S", "dbt_build_venues": "S"},
     Role.PORTAL: {
@@ -72,6 +73,10 @@ MAY = {
         "completeness": "S",
         "integration_costs": "S",
         "outbound_writes": "SIU",
+        "portal_sessions": "SIUD",
+        "api_tokens": "SIU",
+        "pending_connections": "SID",
+        "audit_log": "SI",
     },
     Role.RECEIVER: {"integration_webhooks": "SI", "webhook_deduplication": "SI"},
     Role.ANALYST_ALL: {},
@@ -465,7 +470,7 @@ def test_security_definers_have_a_fixed_path_and_are_not_for_everyone(
             "SELECT proname, proconfig, has_function_privilege('dagster', oid, 'EXECUTE')"
             " FROM pg_proc WHERE prosecdef AND pronamespace = 'control'::regnamespace"
         ).all()
-    assert len(functions) == 4
+    assert len(functions) == 5
     for name, configuration, dagster_may in functions:
         assert (name, configuration, dagster_may) == (
             name,
