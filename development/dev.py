@@ -1,7 +1,7 @@
 """`make dev`: everything up on this machine, until Ctrl-C.
 
 Postgres, the sandbox with three venues' accounts in which something happens every minute, Dagster's
-webserver and daemon. Each is a child process in a session of its own that writes to
+webserver and daemon, the portal. Each is a child process in a session of its own that writes to
 DATA_DIR/logs/NAME.log. All listen on 127.0.0.1 only. Ctrl-C, SIGTERM or a child's end stops all.
 """
 
@@ -15,14 +15,17 @@ from sqlalchemy import select
 
 from development.processes import ChildEnded, Processes, free_port, stopped_by_signals
 from development.stage import VENUES, Stage, furnish, raised_stage
-from integration_pipelines.core.database import create_engine, initialise, owner_url
+from integration_pipelines.core.database import create_engine, initialise, owner_engine, owner_url
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.core.tables import connections
+from integration_pipelines.core.users import invite
 from integration_pipelines.instance import WORKSPACE, environment
 from integration_pipelines.providers import PROVIDERS
 
 DAGSTER_PORT = 3000
+PORTAL_PORT = 8080
+DEVELOPER = "developer@venues.example"
 HAPPENINGS_EACH = 60.0
 HAPPENINGS = 2
 
@@ -65,18 +68,39 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
             [scripts / "dagster-webserver", "-w", WORKSPACE, "-h", "127.0.0.1", "-p", str(port)],
             env=variables,
         )
+        portal = f"http://127.0.0.1:{free_port(PORTAL_PORT)}"
+        processes.start(
+            "portal",
+            [
+                *(scripts / "gunicorn", "--bind", portal.removeprefix("http://")),
+                *("--threads", "8", "oauth_portal:create_app()"),
+            ],
+            env=variables | {"PUBLIC_BASE_URL": portal},
+        )
         if stage is not None:
             furnish(stage)
+        _invite_developer(settings)
         processes.wait_for(f"http://127.0.0.1:{port}/server_info")
+        processes.wait_for(f"{portal}/health")
+        print(f"portal     {portal} (sign in as {DEVELOPER})")
         print(f"Dagster    http://127.0.0.1:{port}")
         if stage is not None:
             print(f"sandbox    {stage.url}/_sandbox/stats")
             for name, value in stage.environment.items():
-                print(f"           {name}={value} for commands by hand")
+                if name.endswith("_BASE"):
+                    print(f"           {name}={value} for commands by hand")
         print(f"Postgres   {url.host}:{url.port}/{url.database}, or `integrations db psql`")
         print(f"logs       {processes.logs}")
         print("Ctrl-C stops all of it.", flush=True)
         yield processes, stage
+
+
+def _invite_developer(settings: Settings) -> None:
+    """Someone who may sign in at the portal and see every venue."""
+    owner = owner_engine(settings)
+    with owner.begin() as session:
+        invite(session, DEVELOPER, is_admin=True)
+    owner.dispose()
 
 
 def _elsewhere(settings: Settings) -> bool:

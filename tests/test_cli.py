@@ -261,6 +261,24 @@ def test_the_url_opens_the_database_as_the_role_asked_for(run: Run) -> None:
     assert (url.drivername, url.username) == ("postgresql", "analyst_all") and url.password
 
 
+def test_users_are_invited_listed_and_removed(run_here: Run) -> None:
+    assert "integrations users add EMAIL" in succeeded(run_here("users", "list"))
+    succeeded(run_here("venues", "add", "anker"))
+    succeeded(run_here("users", "add", "ana@anker.example", "--venue", "anker"))
+    succeeded(run_here("users", "add", "Ana@Anker.example", "--venue", "anker", "--role", "viewer"))
+    succeeded(run_here("users", "add", "all@venues.example", "--admin"))
+    (everyone, ana) = read_json(run_here("users", "list", "--json"))
+    assert (everyone["email"], everyone["administrator"]) == ("all@venues.example", True)
+    assert (ana["email"], ana["venues"]) == ("ana@anker.example", "anker (viewer)")
+    assert "is not an e-mail address" in refused(run_here("users", "add", "ana", "--admin"))
+    assert "there is no venue nowhere" in refused(
+        run_here("users", "add", "ana@anker.example", "--venue", "nowhere")
+    )
+    assert "give --venue SLUG" in refused(run_here("users", "add", "ana@anker.example"))
+    succeeded(run_here("users", "remove", "ana@anker.example"))
+    assert "nobody has the address" in refused(run_here("users", "remove", "ana@anker.example"))
+
+
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
     assert read_json(run("status", "--json")) == {"connections": [], "budgets": []}

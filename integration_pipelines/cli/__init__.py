@@ -17,6 +17,7 @@ from integration_pipelines.cli.application import Application
 COMMANDS = {
     "init": ("database", "Bring the database to head: migrations, schemas, roles."),
     "venues": ("venues", "Add, list and remove venues."),
+    "users": ("users", "Who may sign in at the portal."),
     "connect": ("connections", "Connect a venue's account: credentials as JSON on standard input."),
     "disconnect": ("connections", "Disconnect a venue's account; its data stays."),
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),

@@ -33,8 +33,10 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
         if line.startswith("Ctrl-C"):
             break
     try:
-        urls = re.findall(r"^(?:Dagster|sandbox) +(http://127\.0\.0\.1:\S+)$", said, re.MULTILINE)
-        assert len(urls) == 2, said
+        urls = re.findall(
+            r"^(?:Dagster|sandbox|portal) +(http://127\.0\.0\.1:\S+)", said, re.MULTILINE
+        )
+        assert len(urls) == 3, said
         for url in urls:
             assert urllib.request.urlopen(url, timeout=30).status == 200
         data_path = tmp_path / "data"
@@ -42,7 +44,13 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
         assert server.pid is not None
         started = [*psutil.Process(dev.pid).children(recursive=True), psutil.Process(server.pid)]
         commands = [" ".join(process.cmdline()) for process in started]
-        for part in ("provider_sandbox", "dagster-webserver", "dagster-daemon", "api grpc"):
+        for part in (
+            "provider_sandbox",
+            "dagster-webserver",
+            "dagster-daemon",
+            "api grpc",
+            "gunicorn",
+        ):
             assert any(part in command for command in commands), commands
         dev.send_signal(signal.SIGINT)
         rest, _ = dev.communicate(timeout=60)

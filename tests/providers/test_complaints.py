@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.database import create_engine, venue_scope
 from integration_pipelines.core.ingest import take_census
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import RetryPolicy
@@ -229,15 +229,20 @@ def test_n_a_draft_invoice_is_updated_until_it_is_paid_or_gone(opened: Open) -> 
 
 
 def test_o_venues_that_sync_at_once_neither_lose_nor_double_rows(
-    opened: Open,
+    opened: Open, settings: Settings
 ) -> None:
     halls = [
         (name, *opened(name, f"{name}-{number}", size=25))
         for name in PROVIDERS
         for number in range(2)
     ]
+    # Each sync holds two connections for as long as it lasts; as many as a run has.
+    engine = create_engine(settings, pool_size=40)
+    for _, hall, _ in halls:
+        hall.engine = engine
     with ThreadPoolExecutor(len(halls)) as pool:
         for results in pool.map(lambda each: each[1].sync(), halls):
             assert failures(results) == {}
     for name, hall, account in halls:
         assert KINDS[name].differences(hall, account) == []
+    engine.dispose()

@@ -1,7 +1,7 @@
 """Ingest: from a connection's client to landed rows."""
 
 from integration_pipelines.core.ingest.census import CensusResult, take_census
-from integration_pipelines.core.ingest.clients import open_client, unconnected_client
+from integration_pipelines.core.ingest.clients import identify, open_client, unconnected_client
 from integration_pipelines.core.ingest.completeness import Shortfall
 from integration_pipelines.core.ingest.sharing import claim
 from integration_pipelines.core.ingest.sync import StreamResult, sync
@@ -11,6 +11,7 @@ __all__ = [
     "Shortfall",
     "StreamResult",
     "claim",
+    "identify",
     "open_client",
     "sync",
     "take_census",

@@ -8,7 +8,14 @@ from requests import PreparedRequest
 from sqlalchemy import Engine
 
 from integration_pipelines.core.credentials import Connection, Keeper, LiveCredentials, Vault
-from integration_pipelines.core.provider import WHOLE_ACCOUNT, Client, Limits, Provider, Scope
+from integration_pipelines.core.provider import (
+    WHOLE_ACCOUNT,
+    Account,
+    Client,
+    Limits,
+    Provider,
+    Scope,
+)
 from integration_pipelines.core.redaction import register_secret
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Bounds, RetryPolicy, Transport, open_transport
@@ -63,6 +70,24 @@ def unconnected_client(
     return _client(
         settings, engine, provider, credentials, venue_id, None, {"retry": retry}, WHOLE_ACCOUNT
     )
+
+
+def identify(keeper: Keeper, *, retry: RetryPolicy | None = None) -> Account:
+    """Ask the provider, now, whose account a connection opens; renews its token if that is due.
+    Raises AccessRevoked, Transient, VaultError, ..."""
+    live = LiveCredentials(keeper)
+    client = _client(
+        keeper.settings,
+        keeper.engine,
+        keeper.provider,
+        live.stored,
+        keeper.connection.venue_id,
+        None,
+        {"retry": retry},
+        WHOLE_ACCOUNT,
+        live,
+    )
+    return client.identify()
 
 
 class Authorization:

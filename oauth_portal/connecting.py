@@ -1,0 +1,365 @@
+"""Connecting an account: the consent that a venue begins and the redirect that ends it, or a key
+typed by hand. Whose account it is, is asked of the provider before anything is stored."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from sqlalchemy import delete, func, insert, select, update
+
+from integration_pipelines.core.credentials import (
+    Connection,
+    Keeper,
+    end,
+    open_connections,
+    save_connection,
+)
+from integration_pipelines.core.errors import (
+    AccessRevoked,
+    ConfigurationError,
+    IntegrationError,
+    Refused,
+)
+from integration_pipelines.core.ingest import unconnected_client
+from integration_pipelines.core.oauth import Consent
+from integration_pipelines.core.provider import Account, Provider
+from integration_pipelines.core.tables import oauth_states, pending_connections, sync_queue
+from integration_pipelines.core.transport import RetryPolicy, open_transport
+from oauth_portal.people import note
+from oauth_portal.portal import Portal
+from oauth_portal.sessions import hashed
+
+GOOD_FOR = timedelta(minutes=10)
+PENDING = "pending_connection"
+PATIENCE = RetryPolicy(attempts=3, total=20, longest_wait=5)
+"""Somebody is waiting for the page."""
+
+
+class NotConnected(Exception):
+    """Nothing was connected; the message says why, to whoever manages the venue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Another account is open at the venue: which one is it to be? Answered by `pending_id`."""
+
+    pending_id: str
+    provider: str
+    held: Connection
+    offered: Account
+
+
+def begin(portal: Portal, provider: Provider, *, venue_id: str, session_hash: bytes) -> str:
+    """Where the browser goes to consent. What comes back is good for ten minutes, once, in this
+    browser, for this venue and provider. Raises ConfigurationError."""
+    oauth = provider.oauth
+    if oauth is None:
+        raise ConfigurationError(f"{provider.title} has no consent: give a key")
+    application = oauth.application(portal.settings)
+    state = secrets.token_urlsafe(32)
+    redirect_uri = f"{portal.settings.public_base_url}/oauth/{provider.name}/callback"
+    with portal.scoped(venue_id) as session:
+        session.execute(delete(oauth_states).where(oauth_states.c.expires_at < func.now()))
+        session.execute(
+            insert(oauth_states).values(
+                venue_id=venue_id,
+                state_hash=hashed(state),
+                provider=provider.name,
+                session_hash=session_hash,
+                redirect_uri=redirect_uri,
+                expires_at=func.now() + GOOD_FOR,
+            )
+        )
+    return oauth.authorize_url(portal.settings, application, state, redirect_uri)
+
+
+def redeem(
+    portal: Portal, provider: Provider, *, state: str, session_hash: bytes
+) -> tuple[str, str]:
+    """The venue that began with ``state``, and the redirect URI it began with; once. Raises
+    NotConnected where it is unknown, used, too old, of another browser or another provider."""
+    asked = hashed(state)
+    with portal.engine.begin() as session:
+        venue_id = session.scalar(select(func.control.venue_of_oauth_state(asked)))
+    if venue_id is not None:
+        with portal.scoped(venue_id) as session:
+            redirect_uri = session.scalar(
+                update(oauth_states)
+                .where(
+                    oauth_states.c.state_hash == asked,
+                    oauth_states.c.provider == provider.name,
+                    oauth_states.c.session_hash == session_hash,
+                    oauth_states.c.used_at.is_(None),
+                    oauth_states.c.expires_at > func.now(),
+                )
+                .values(used_at=func.now())
+                .returning(oauth_states.c.redirect_uri)
+            )
+        if redirect_uri is not None:
+            return venue_id, redirect_uri
+    raise NotConnected(
+        f"This way back from {provider.title} was used already, took longer than ten minutes, or "
+        "began in another browser. Nothing was connected: begin again."
+    )
+
+
+def exchange(
+    portal: Portal,
+    provider: Provider,
+    *,
+    venue_id: str,
+    redirect_uri: str,
+    fields: Mapping[str, str],
+) -> BaseModel:
+    """Credentials for what the provider's screen sent back. Raises NotConnected."""
+    oauth = provider.oauth
+    assert oauth is not None
+    if "error" in fields or not fields.get("code"):
+        raise NotConnected(f"You did not allow it at {provider.title}. Nothing was connected.")
+    make_transport = partial(
+        open_transport,
+        portal.engine,
+        venue_id=venue_id,
+        provider=provider.name,
+        account_id=None,
+    )
+    consent = Consent(SecretStr(fields["code"]), redirect_uri, fields)
+    application = oauth.application(portal.settings)
+    try:
+        return oauth.exchange(portal.settings, application, consent, make_transport)
+    except (AccessRevoked, Refused) as error:
+        raise NotConnected(
+            f"{provider.title} did not confirm what you allowed. Nothing was connected: begin "
+            "again."
+        ) from error
+    except ConfigurationError as error:
+        raise NotConnected(f"Nothing was connected: {error}.") from error
+
+
+def typed(provider: Provider, key: str) -> BaseModel:
+    """Credentials of a key typed by hand. Raises NotConnected, which never quotes it."""
+    assert provider.access.key is not None
+    try:
+        return provider.credentials.model_validate({provider.access.key: key.strip()})
+    except ValidationError as error:
+        raise NotConnected(
+            f"That is not a key of {provider.title}. It looks like {provider.access.key_looks}"
+        ) from error
+
+
+def connect(
+    portal: Portal,
+    provider: Provider,
+    credentials: BaseModel,
+    *,
+    venue_id: str,
+    actor: str,
+    session_hash: bytes,
+) -> Connection | Question:
+    """Ask whose account it is, store what opens it, and ask for its first sync; or the question
+    that has to be answered first. Raises NotConnected."""
+    try:
+        account = unconnected_client(
+            portal.settings, portal.engine, provider, credentials, venue_id, retry=PATIENCE
+        ).identify()
+    except AccessRevoked as error:
+        # Its words may quote a part of what was given.
+        raise NotConnected(
+            f"{provider.title} does not let us in with this. Nothing was connected: check that it "
+            "is whole, and of the right account."
+        ) from error
+    except Refused as error:
+        raise NotConnected(
+            f"{provider.title} lets us in, but not to what has to be read: a permission is "
+            "missing. Nothing was connected."
+        ) from error
+    except ConfigurationError as error:
+        raise NotConnected(f"Nothing was connected: {error}.") from error
+    except IntegrationError as error:
+        raise NotConnected(
+            f"{provider.title} did not answer properly just now. Nothing was connected: try again "
+            "in a minute."
+        ) from error
+    _refuse_what_is_anothers(portal, provider, account, venue_id)
+    held = _held(portal, provider, venue_id)
+    if held is not None and held.account_id != account.account_id:
+        return _ask(portal, provider, held, account, credentials, session_hash)
+    return _store(portal, provider, account, credentials, venue_id=venue_id, actor=actor)
+
+
+def answer(
+    portal: Portal, *, venue_id: str, pending_id: str, actor: str, session_hash: bytes
+) -> Connection:
+    """Take the offered account in the held one's place. The old account's rows stay apart, under
+    its own id. Raises NotConnected where the question is too old or another browser's."""
+    with portal.scoped(venue_id) as session:
+        row = session.execute(
+            delete(pending_connections)
+            .where(
+                pending_connections.c.pending_id == pending_id,
+                pending_connections.c.session_hash == session_hash,
+            )
+            .returning(pending_connections, (pending_connections.c.expires_at > func.now()))
+        ).one_or_none()
+    if row is None or not row[-1]:
+        raise NotConnected("This question is too old. Nothing was changed: begin again.")
+    provider = portal.providers[row.provider]
+    opened = portal.vault.open(
+        row.credentials, venue_id=venue_id, provider=provider.name, field=PENDING
+    )
+    credentials = provider.credentials.model_validate_json(opened)
+    held = _held(portal, provider, venue_id)
+    if held is not None:
+        disconnect(portal, held, actor=actor)
+    return _store(
+        portal,
+        provider,
+        Account(**row.account),
+        credentials,
+        venue_id=venue_id,
+        actor=actor,
+    )
+
+
+def disconnect(portal: Portal, connection: Connection, *, actor: str) -> str | None:
+    """End our access at the provider and destroy what is held here; what is left for its owner to
+    do, in words."""
+    provider = portal.providers[connection.provider]
+    left = end(Keeper(portal.settings, portal.engine, portal.vault, provider, connection))
+    with portal.scoped(connection.venue_id) as session:
+        note(
+            session, connection.venue_id, actor, "disconnected", provider.name,
+            account_id=connection.account_id,
+        )  # fmt: skip
+    return left
+
+
+def ask_for_sync(portal: Portal, *, venue_id: str, provider: str, actor: str) -> bool:
+    """Put a sync in the queue, unless one waits there already."""
+    with portal.scoped(venue_id) as session:
+        waiting = session.scalar(
+            select(func.count()).where(
+                sync_queue.c.provider == provider,
+                sync_queue.c.claimed_at.is_(None),
+                sync_queue.c.done_at.is_(None),
+            )
+        )
+        if waiting:
+            return False
+        session.execute(
+            insert(sync_queue).values(
+                venue_id=venue_id, provider=provider, priority=10, requested_by=actor
+            )
+        )
+        note(session, venue_id, actor, "asked for a sync", provider)
+        return True
+
+
+def _held(portal: Portal, provider: Provider, venue_id: str) -> Connection | None:
+    with portal.scoped(venue_id) as session:
+        found = open_connections(session, venue_ids=[venue_id], providers=[provider.name])
+    return found[0] if found else None
+
+
+def _refuse_what_is_anothers(
+    portal: Portal, provider: Provider, account: Account, venue_id: str
+) -> None:
+    """An account that another venue has as a whole is not a second venue's too."""
+    owners = func.control.connections_of_account(provider.name, account.account_id)
+    with portal.engine.begin() as session:
+        found: list[str] = list(session.scalars(select(owners.table_valued("venue_id").c[0])))
+    if venue_id not in found and found:
+        cure = (
+            "An administrator can divide its locations between the venues: ask them to."
+            if account.locations
+            else "Disconnect it there first."
+        )
+        raise NotConnected(
+            f"The {provider.title} account {account.name} is connected to another venue here. "
+            f"Nothing was connected. {cure}"
+        )
+
+
+def _store(
+    portal: Portal,
+    provider: Provider,
+    account: Account,
+    credentials: BaseModel,
+    *,
+    venue_id: str,
+    actor: str,
+) -> Connection:
+    scopes = provider.oauth.scopes if provider.oauth else ()
+    with portal.scoped(venue_id) as session:
+        connection = save_connection(
+            session,
+            portal.vault,
+            venue_id=venue_id,
+            provider=provider.name,
+            account=account,
+            credentials=credentials,
+            scopes=scopes,
+        )
+        note(
+            session, venue_id, actor, "connected", provider.name,
+            account_id=account.account_id, account_name=account.name,
+        )  # fmt: skip
+    ask_for_sync(portal, venue_id=venue_id, provider=provider.name, actor=actor)
+    return connection
+
+
+def _ask(
+    portal: Portal,
+    provider: Provider,
+    held: Connection,
+    account: Account,
+    credentials: BaseModel,
+    session_hash: bytes,
+) -> Question:
+    """Keep the offered account, sealed, until the question is answered."""
+    pending_id = secrets.token_urlsafe(24)
+    sealed = portal.vault.seal(
+        _as_json(credentials), venue_id=held.venue_id, provider=provider.name, field=PENDING
+    )
+    described: dict[str, Any] = {
+        "account_id": account.account_id,
+        "name": account.name,
+        "currency": account.currency,
+        "country": account.country,
+        "livemode": account.livemode,
+        "details": dict(account.details),
+        "locations": dict(account.locations),
+    }
+    with portal.scoped(held.venue_id) as session:
+        session.execute(
+            delete(pending_connections).where(pending_connections.c.expires_at < func.now())
+        )
+        session.execute(
+            insert(pending_connections).values(
+                venue_id=held.venue_id,
+                pending_id=pending_id,
+                session_hash=session_hash,
+                provider=provider.name,
+                account=described,
+                credentials=sealed.ciphertext,
+                key_id=sealed.key_id,
+                expires_at=func.now() + GOOD_FOR,
+            )
+        )
+    return Question(pending_id, provider.name, held, account)
+
+
+def _as_json(credentials: BaseModel) -> bytes:
+    """All fields, secrets opened: for the vault alone."""
+    fields = credentials.model_dump(mode="json", exclude_none=True)
+    opened = {
+        name: value.get_secret_value()
+        for name, value in credentials
+        if isinstance(value, SecretStr)
+    }
+    return json.dumps(fields | opened).encode()

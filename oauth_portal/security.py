@@ -1,0 +1,171 @@
+"""The walls around every view: headers, hosts, forged forms, floods, and errors that tell nothing
+to whom it does not concern."""
+
+import hmac
+import re
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, abort, g, jsonify, render_template, request
+from flask_limiter import Limiter
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.settings import AppEnv, Settings
+from oauth_portal.people import browser, current_person
+from oauth_portal.portal import portal
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 64 * 1024
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+API = "/api/"
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+
+
+def protect(app: Flask, settings: Settings) -> Limiter:
+    """Put the walls up; returns the limiter, for views that need a lower limit."""
+    public = urlsplit(settings.public_base_url)
+    app.config.update(
+        MAX_CONTENT_LENGTH=LARGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=LARGEST_BODY,
+        TRUSTED_HOSTS=_hosts(settings),
+        SESSION_COOKIE_SECURE=public.scheme == "https",
+        SESSION_COOKIE_NAME="__Host-session" if public.scheme == "https" else "session",
+    )
+    app.before_request(_begin)
+    app.before_request(_refuse_forgeries)
+    app.after_request(_headers)
+    app.register_error_handler(SecurityError, lambda error: ("This host is not served.", 400))
+    app.register_error_handler(HTTPException, _told)
+    app.register_error_handler(Exception, _unexpected)
+    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.context_processor(lambda: {"who": current_person()})
+    return Limiter(
+        _who,
+        app=app,
+        default_limits=["600 per minute"],
+        storage_uri="memory://",
+        strategy="moving-window",
+        headers_enabled=True,
+    )
+
+
+def csrf_token() -> str:
+    """What a form of this browser has to send with it."""
+    held = browser()
+    if "csrf" not in held:
+        held["csrf"] = secrets.token_urlsafe(32)
+    return str(held["csrf"])
+
+
+def request_id() -> str:
+    """What this request is called in logs and in answers."""
+    return str(g.get("request_id", ""))
+
+
+def problem(status: int, title: str, detail: str | None = None, **more: Any) -> Response:
+    """An error of the API (RFC 9457)."""
+    body = {"type": "about:blank", "title": title, "status": status, "request_id": request_id()}
+    if detail:
+        body["detail"] = detail
+    response = jsonify(body | more)
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    return response
+
+
+def _hosts(settings: Settings) -> list[str]:
+    public = urlsplit(settings.public_base_url).netloc
+    local = [] if settings.app_env is AppEnv.PRODUCTION else ["127.0.0.1", "localhost"]
+    return [public, *local]
+
+
+def _who() -> str:
+    """Whose requests are counted together."""
+    if request.path.startswith(API):
+        return request.headers.get("Authorization", "")[-32:] or str(request.remote_addr)
+    return f"{browser().user_id or request.remote_addr}"
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _refuse_forgeries() -> None:
+    """A form that another site sends has neither our origin nor the browser's token."""
+    if request.method not in UNSAFE or request.path.startswith(API):
+        return
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403, "This form came from another site.")
+    given = request.form.get("csrf_token") or request.headers.get("X-CSRF-Token", "")
+    if not hmac.compare_digest(given.encode(), str(browser().get("csrf", "-")).encode()):
+        abort(403, "This page was open for too long: load it again, then try once more.")
+
+
+def _headers(response: Response) -> Response:
+    elsewhere = " ".join(sorted(_consent_origins()))
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src 'self'; form-action 'self' {elsewhere}; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    response.headers["X-Request-Id"] = request_id()
+    if not request.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"
+    if portal().settings.public_base_url.startswith("https://"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return response
+
+
+def _consent_origins() -> set[str]:
+    """Where our forms lead to: a browser follows their redirects only there."""
+    settings = portal().settings
+    urls = [settings.oidc_issuer or ""]
+    for provider in portal().providers.values():
+        if provider.oauth and provider.oauth.is_configured(settings):
+            application = provider.oauth.application(settings)
+            urls.append(provider.oauth.authorize_url(settings, application, "-", "-"))
+    parts = [urlsplit(url) for url in urls if url]
+    return {f"{each.scheme}://{each.netloc}" for each in parts}
+
+
+def _told(error: HTTPException) -> Response | tuple[str, int]:
+    """An error that is the asker's, in the form they asked in."""
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    if request.path.startswith(API):
+        answer = problem(status, error.name, error.description)
+        for name, value in error.get_headers():
+            if name.lower() in ("allow", "retry-after", "www-authenticate"):
+                answer.headers[name] = value
+        return answer
+    return render_template("error.html", status=status, error=error), status
+
+
+def _unexpected(error: Exception) -> Response | tuple[str, int]:
+    """An error that is ours. What a person can do something about is told, the rest is logged."""
+    if isinstance(error, IntegrationError):
+        log.warning("request failed", kind=error.kind, exc_info=error)
+        detail = "The provider or our own side could not do this now. Try again in a minute."
+        status = 502
+    else:
+        log.error("request failed", exc_info=error)
+        detail = "Something went wrong on our side. Try again in a minute."
+        status = 500
+    if request.path.startswith(API):
+        return problem(status, "Something went wrong", detail)
+    told = {"code": status, "name": "Something went wrong", "description": detail}
+    return render_template("error.html", status=status, error=told), status

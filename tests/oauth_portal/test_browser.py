@@ -1,0 +1,168 @@
+"""A venue manager in a real browser: signs in at the issuer, connects all four through their
+screens, watches a first sync end, sees a broken token named, and reconnects."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+from sqlalchemy import Engine
+
+from integration_pipelines.core.credentials import Connection, Vault
+from integration_pipelines.core.ingest import StreamResult, open_client
+from integration_pipelines.core.ingest.batch import (
+    BatchItem,
+    claim_requests,
+    run_batch,
+    sync_item,
+)
+from integration_pipelines.core.provider import Client
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.providers import PROVIDERS
+from provider_sandbox import Sandbox
+from tests.connected import UNHURRIED
+from tests.oauth_portal.conftest import MANAGER
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHOTS = os.environ.get("SCREENSHOTS")
+"""A folder for pictures of the pages, if anybody wants to look."""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        opened = context.new_page()
+        opened.set_default_timeout(15_000)
+        troubles: list[str] = []
+        opened.on("pageerror", lambda error: troubles.append(str(error)))
+        opened.on(
+            "console",
+            lambda said: troubles.append(said.text) if "Content Security" in said.text else None,
+        )
+        yield opened
+        browser.close()
+        assert troubles == []
+
+
+def looked_at(page: Page, name: str) -> None:
+    """Nothing serious hinders anybody; the page fits a phone; a picture, if asked for."""
+    found = Axe().run(page)
+    serious = [
+        f"{each['id']}: {each['help']}"
+        for each in found.response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], name
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        if SHOTS:
+            page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def run_what_was_asked_for(settings: Settings, engine: Engine) -> None:
+    """As the sensor and its run do."""
+    with engine.begin() as session:
+        claimed = claim_requests(session, limit=100)
+    assert claimed is not None
+    vault = Vault(settings)
+
+    def sync_one(item: BatchItem) -> list[StreamResult]:
+        provider = PROVIDERS[item.connection.provider]
+
+        def opened(connection: Connection) -> Client:
+            return open_client(settings, engine, vault, provider, connection, limits=UNHURRIED)
+
+        return sync_item(engine, item, provider=provider, open_client=opened)
+
+    list(run_batch(engine, batch_id=claimed, sync_one=sync_one, concurrency=4))
+
+
+@pytest.mark.timeout(180)
+def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
+    page: Page,
+    served: str,
+    here: Settings,
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+) -> None:
+    accounts = {
+        name: getattr(sandbox, name).create_account("in-the-browser", name="Big Hall", size=5)
+        for name in PROVIDERS
+    }
+    page.goto(served)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    looked_at(page, "sign-in")
+    page.get_by_role("button", name="Sign in with").click()
+    page.get_by_label("E-mail").fill(MANAGER)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hall")
+    looked_at(page, "empty")
+
+    for name, provider in PROVIDERS.items():
+        page.get_by_role("link", name=f"Connect {provider.title}").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            f"Connect {provider.title} to Hall"
+        )
+        looked_at(page, f"connect-{name}")
+        page.get_by_role("button", name=f"Continue to {provider.title}").click()
+        page.locator(f"button[value='{accounts[name].id}']").click()
+        expect(page.get_by_role("status").first).to_contain_text("is connected: Big Hall")
+    looked_at(page, "waiting")
+
+    run_what_was_asked_for(here, pipeline_engine)
+    # The cards turn by themselves.
+    expect(page.locator(".card.well")).to_have_count(4)
+    looked_at(page, "well")
+    page.get_by_role("link", name="History", exact=True).click()
+    expect(page.get_by_role("row")).to_have_count(5)
+    looked_at(page, "history")
+
+    sandbox.quickbooks.tokens.revoke(accounts["quickbooks"].id)
+    page.get_by_role("link", name="Hall", exact=True).click()
+    card = page.locator("#card-quickbooks")
+    card.get_by_role("button", name="Sync now").click()
+    expect(card).to_contain_text("about to begin")
+    run_what_was_asked_for(here, pipeline_engine)
+    expect(card).to_contain_text(re.compile("no longer accepts our access"))
+    looked_at(page, "broken")
+    card.get_by_role("link", name="Reconnect").click()
+    page.get_by_role("button", name="Continue to QuickBooks").click()
+    page.locator(f"button[value='{accounts['quickbooks'].id}']").click()
+    run_what_was_asked_for(here, pipeline_engine)
+    expect(page.locator(".card.well")).to_have_count(4)
+
+    # With the keyboard alone, and in the dark.
+    page.emulate_media(color_scheme="dark")
+    page.reload()
+    looked_at(page, "dark")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the page")).to_be_focused()
+    page.get_by_role("link", name="Disconnect Mailchimp").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Disconnect Mailchimp from Hall?")
+    looked_at(page, "disconnect")
+    page.get_by_role("button", name="Disconnect Mailchimp").click()
+    expect(page.get_by_text("One thing is left for you")).to_be_visible()
+    expect(page.get_by_role("link", name="Connect Mailchimp")).to_be_visible()

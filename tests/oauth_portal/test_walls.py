@@ -1,0 +1,187 @@
+"""Who reaches what: every route the portal has, other venues, forged forms, hosts and headers."""
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, text
+
+from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.settings import AppEnv, Settings
+from integration_pipelines.core.tables import TENANT_TABLES
+from oauth_portal import create_app
+from oauth_portal.portal import EXTENSION
+from tests.oauth_portal.conftest import MANAGER, OTHER, Browser, SignIn
+
+OPEN = {"/health", "/sign-in", "/sign-in/callback", "/sign-in/development", "/sign-out"}
+"""What anybody may ask for; static files besides."""
+
+
+def ways(app: Flask, **values: str) -> list[tuple[str, str]]:
+    """Method and path of every route, with ``values`` in its places."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static":
+            continue
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda name: values.get(name[1], "square"), rule.rule)
+        found += [(method, path) for method in rule.methods or () if method in ("GET", "POST")]
+    return found
+
+
+def test_nobody_reaches_anything_without_signing_in(app: Flask, here: Settings) -> None:
+    browser = Browser(app, here)
+    asked = [way for way in ways(app, venue_id="hall") if way[1] not in OPEN]
+    assert len(asked) > 12
+    for method, path in asked:
+        answer = browser.get(path) if method == "GET" else browser.post(path)
+        assert answer.status_code == 303, (method, path)
+        assert answer.headers["Location"].startswith("/sign-in"), (method, path)
+
+
+def test_22_another_venue_does_not_exist(
+    app: Flask, sign_in: SignIn, pipeline_engine: Engine
+) -> None:
+    browser = sign_in(OTHER)
+    asked = [way for way in ways(app, venue_id="hall") if "/hall" in way[1]]
+    assert len(asked) > 10
+    for method, path in asked:
+        theirs = browser.get(path) if method == "GET" else browser.post(path)
+        invented = path.replace("/hall", "/invented")
+        unknown = browser.get(invented) if method == "GET" else browser.post(invented)
+        assert theirs.status_code == unknown.status_code == 404, (method, path)
+        told, of_none = (re.sub(r'value="[^"]+"', "", page.text) for page in (theirs, unknown))
+        assert told == of_none, (method, path)
+    with pipeline_engine.connect() as session:
+        for table in ("sync_queue", "connections", "audit_log"):
+            assert session.scalar(text(f"SELECT count(*) FROM control.{table}")) == 0
+
+
+def test_the_portals_role_sees_no_venue_without_a_scope(app: Flask, here: Settings) -> None:
+    engine = create_engine(here, Role.PORTAL)
+    with engine.connect() as session:
+        bypasses = "SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        assert session.scalar(text(bypasses)) is False
+        for table in TENANT_TABLES:
+            may = text("SELECT has_table_privilege(:name, 'SELECT')")
+            if session.scalar(may, {"name": f"control.{table.name}"}):
+                assert session.execute(table.select()).all() == [], table.name
+        venue_scope(session, "hall")
+        assert session.scalar(text("SELECT count(*) FROM control.venues")) == 1
+        session.rollback()
+        assert session.scalar(text("SELECT count(*) FROM control.venues")) == 0
+    engine.dispose()
+
+
+def test_a_form_without_the_browsers_token_is_refused(
+    app: Flask, sign_in: SignIn, here: Settings
+) -> None:
+    browser = sign_in()
+    asked = [path for method, path in ways(app, venue_id="hall") if method == "POST"]
+    for path in asked:
+        for form in ({}, {"csrf_token": "x"}, {"csrf_token": sign_in().csrf_token()}):
+            answer = browser.client.post(path, data=form, base_url=here.public_base_url)
+            assert answer.status_code == 403, path
+    foreign = browser.post("/venues/hall/square/sync", headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+
+
+def test_every_page_has_its_walls(sign_in: SignIn) -> None:
+    browser = sign_in()
+    for path in ("/venues/hall", "/sign-in", "/health", "/nowhere", "/venues/hall/square/connect"):
+        headers = browser.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == "no-store"
+        assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-Id"])
+    page = browser.get("/venues/hall/square/connect").text
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=|javascript:", page)
+
+
+def test_a_host_that_is_not_ours_is_refused(app: Flask, here: Settings) -> None:
+    client = app.test_client()
+    assert client.get("/sign-in", base_url="http://evil.example").status_code == 400
+    assert client.get("/sign-in", base_url=here.public_base_url).status_code == 200
+
+
+def test_a_cookie_is_a_name_that_changes_with_who_is_signed_in(
+    sign_in: SignIn, app: Flask, here: Settings, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    browser = Browser(app, here)
+    browser.get("/sign-in")
+    before = browser.client.get_cookie("session", domain="127.0.0.1")
+    signed = browser.post("/sign-in/development", {"email": MANAGER})
+    (cookie,) = signed.headers.getlist("Set-Cookie")
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    after = browser.client.get_cookie("session", domain="127.0.0.1")
+    assert before is not None and after is not None
+    assert before.value != after.value
+    with owner_engine.connect() as session:
+        rows = str(session.execute(text("SELECT * FROM control.portal_sessions")).all())
+    assert after.value not in rows
+    browser.post("/sign-out")
+    stolen = app.test_client()
+    stolen.set_cookie("session", after.value, domain="127.0.0.1")
+    assert stolen.get("/venues/hall", base_url=here.public_base_url).status_code == 303
+
+
+def test_who_loses_a_membership_loses_the_venue_at_once(
+    sign_in: SignIn, owner_engine: Engine
+) -> None:
+    browser = sign_in()
+    assert browser.get("/venues/hall").status_code == 200
+    with owner_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(text("DELETE FROM control.memberships"))
+    assert browser.get("/venues/hall").status_code == 404
+    with owner_engine.begin() as session:
+        session.execute(text("UPDATE control.users SET disabled_at = now()"))
+    assert browser.get("/").status_code == 303
+
+
+def test_strangers_are_not_let_in(app: Flask, here: Settings) -> None:
+    refused = Browser(app, here).post("/sign-in/development", {"email": "who@else.example"})
+    assert refused.status_code == 403
+    assert "not a member" in refused.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/\n/evil", ""],
+)
+def test_signing_in_leads_nowhere_else(app: Flask, here: Settings, path: str) -> None:
+    browser = Browser(app, here)
+    signed = browser.post("/sign-in/development", {"email": MANAGER, "next": path})
+    assert signed.headers["Location"] == "/"
+
+
+def test_in_production_nobody_is_simply_believed(
+    here: Settings, people: None, tmp_path: Any
+) -> None:
+    key = tmp_path / "vault.key"
+    key.write_bytes(bytes(32))
+    key.chmod(0o600)
+    live = here.model_copy(
+        update={
+            "app_env": AppEnv.PRODUCTION,
+            "public_base_url": "https://portal.example",
+            "local_key_file": key,
+        }
+    )
+    app = create_app(live)
+    client = app.test_client()
+    page = client.get("/sign-in", base_url="https://portal.example")
+    assert page.status_code == 200
+    assert "development" not in page.text
+    assert page.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    (cookie,) = page.headers.getlist("Set-Cookie")
+    assert cookie.startswith("__Host-session=") and "Secure" in cookie
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token is not None
+    form = {"csrf_token": token[1], "email": MANAGER}
+    refused = client.post("/sign-in/development", data=form, base_url="https://portal.example")
+    assert refused.status_code == 404
+    app.extensions[EXTENSION].engine.dispose()
