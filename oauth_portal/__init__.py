@@ -13,7 +13,7 @@ from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.logs import configure_logging
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.providers import PROVIDERS
-from oauth_portal import charts, pages, security, sign_in
+from oauth_portal import administration, charts, pages, security, sign_in
 from oauth_portal.portal import EXTENSION, Portal, portal
 from oauth_portal.sessions import PostgresSessions
 
@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.protect(app, settings)
     sign_in.register(app, settings)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(administration.blueprint)
     app.add_url_rule("/health", view_func=_health)
     app.jinja_env.filters["ago"] = _ago
     app.jinja_env.globals["sparkline"] = charts.sparkline

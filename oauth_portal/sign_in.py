@@ -7,6 +7,7 @@ import structlog
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.flask_client import OAuth
 from flask import Blueprint, Flask, abort, redirect, render_template, request
+from joserfc.errors import JoseError
 from requests import RequestException
 
 from integration_pipelines.core.settings import AppEnv, Settings
@@ -72,7 +73,14 @@ def callback() -> Any:
     client = _issuer()
     try:
         claims = client.authorize_access_token()["userinfo"]
-    except (AuthlibBaseError, RequestException, KeyError, TypeError, ValueError) as error:
+    except (
+        AuthlibBaseError,
+        JoseError,
+        RequestException,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         log.warning("signing in failed", reason=type(error).__name__)
         return _failed("Signing in did not work, or took too long. Please begin again.", 400)
     return _admit(

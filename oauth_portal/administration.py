@@ -1,0 +1,86 @@
+"""For administrators: all venues at a glance, and each provider's switch for all or for one."""
+
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from integration_pipelines.core.tables import integration_configs, integrations
+from oauth_portal.cards import cards
+from oauth_portal.people import Person, administrators_only, current_person, note
+from oauth_portal.portal import portal
+
+blueprint = Blueprint("administration", __name__, url_prefix="/admin")
+
+VENUES_A_PAGE = 25
+SWITCHES: dict[str, dict[str, Any]] = {
+    "enable": {"enabled": True, "paused_at": None, "pause_reason": None},
+    "disable": {"enabled": False},
+    "pause": {"enabled": True, "paused_at": func.now()},
+    "resume": {"enabled": True, "paused_at": None, "pause_reason": None},
+}
+
+
+@blueprint.get("")
+@administrators_only
+def overview() -> Any:
+    """Every venue with how each provider stands there, a page at a time."""
+    who = _who()
+    asked = request.args.get("page", "1")
+    page = int(asked) if asked.isdecimal() and 0 < int(asked[:6]) < 100_000 else 1
+    venue_ids = list(who.venues)[(page - 1) * VENUES_A_PAGE : page * VENUES_A_PAGE]
+    rows = []
+    for venue_id in venue_ids:
+        with portal().scoped(venue_id) as session:
+            rows.append((venue_id, cards(portal(), session, venue_id)))
+    with portal().engine.begin() as session:
+        catalog = {row.provider: row for row in session.execute(select(integrations))}
+    return render_template(
+        "admin.html",
+        rows=rows,
+        page=page,
+        more=len(who.venues) > page * VENUES_A_PAGE,
+        providers=portal().providers,
+        catalog=catalog,
+    )
+
+
+@blueprint.post("/<provider_name>")
+@administrators_only
+def switch(provider_name: str) -> Any:
+    """Enable, disable, pause or resume a provider, for all venues or for the one that is named."""
+    if provider_name not in portal().providers:
+        abort(404)
+    action = request.form.get("action", "")
+    venue_id = request.form.get("venue_id", "")
+    if action not in SWITCHES or (venue_id and venue_id not in _who().venues):
+        abort(400, "Choose a venue that exists, and one of enable, disable, pause and resume.")
+    values = dict(SWITCHES[action])
+    if action == "pause":
+        values["pause_reason"] = request.form.get("reason", "").strip()[:200] or None
+    if venue_id:
+        with portal().scoped(venue_id) as session:
+            add = insert(integration_configs).values(
+                venue_id=venue_id, provider=provider_name, **values
+            )
+            session.execute(
+                add.on_conflict_do_update(index_elements=["venue_id", "provider"], set_=values)
+            )
+            note(session, venue_id, _who().email, f"switched to {action}", provider_name)
+    else:
+        with portal().engine.begin() as session:
+            session.execute(
+                update(integrations)
+                .where(integrations.c.provider == provider_name)
+                .values(**values)
+            )
+    title = portal().providers[provider_name].title
+    flash(f"{title}: {action} for {venue_id or 'all venues'}.")
+    return redirect(url_for("administration.overview"), 303)
+
+
+def _who() -> Person:
+    who = current_person()
+    assert who is not None
+    return who
