@@ -6,9 +6,10 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integration_configs, integrations
 from oauth_portal.cards import cards
-from oauth_portal.people import Person, administrators_only, current_person, note
+from oauth_portal.people import administrators_only, note, person_here
 from oauth_portal.portal import portal
 
 blueprint = Blueprint("administration", __name__, url_prefix="/admin")
@@ -26,7 +27,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
 @administrators_only
 def overview() -> Any:
     """Every venue with how each provider stands there, a page at a time."""
-    who = _who()
+    who = person_here()
     asked = request.args.get("page", "1")
     page = int(asked) if asked.isdecimal() and 0 < int(asked[:6]) < 100_000 else 1
     venue_ids = list(who.venues)[(page - 1) * VENUES_A_PAGE : page * VENUES_A_PAGE]
@@ -54,33 +55,40 @@ def switch(provider_name: str) -> Any:
         abort(404)
     action = request.form.get("action", "")
     venue_id = request.form.get("venue_id", "")
-    if action not in SWITCHES or (venue_id and venue_id not in _who().venues):
+    if action not in SWITCHES or (venue_id and venue_id not in person_here().venues):
         abort(400, "Choose a venue that exists, and one of enable, disable, pause and resume.")
-    values = dict(SWITCHES[action])
-    if action == "pause":
-        values["pause_reason"] = request.form.get("reason", "").strip()[:200] or None
-    if venue_id:
-        with portal().scoped(venue_id) as session:
-            add = insert(integration_configs).values(
-                venue_id=venue_id, provider=provider_name, **values
-            )
-            session.execute(
-                add.on_conflict_do_update(index_elements=["venue_id", "provider"], set_=values)
-            )
-            note(session, venue_id, _who().email, f"switched to {action}", provider_name)
-    else:
-        with portal().engine.begin() as session:
-            session.execute(
-                update(integrations)
-                .where(integrations.c.provider == provider_name)
-                .values(**values)
-            )
+    switch_provider(
+        portal().providers[provider_name],
+        action,
+        venue_id=venue_id or None,
+        reason=request.form.get("reason"),
+        actor=person_here().email,
+    )
     title = portal().providers[provider_name].title
     flash(f"{title}: {action} for {venue_id or 'all venues'}.")
     return redirect(url_for("administration.overview"), 303)
 
 
-def _who() -> Person:
-    who = current_person()
-    assert who is not None
-    return who
+def switch_provider(
+    provider: Provider, action: str, *, venue_id: str | None, reason: str | None, actor: str
+) -> None:
+    """Do one of SWITCHES, at one venue or everywhere."""
+    values = dict(SWITCHES[action])
+    if action == "pause":
+        values["pause_reason"] = (reason or "").strip()[:200] or None
+    if venue_id is None:
+        with portal().engine.begin() as session:
+            session.execute(
+                update(integrations)
+                .where(integrations.c.provider == provider.name)
+                .values(**values)
+            )
+        return
+    with portal().scoped(venue_id) as session:
+        add = insert(integration_configs).values(
+            venue_id=venue_id, provider=provider.name, **values
+        )
+        session.execute(
+            add.on_conflict_do_update(index_elements=["venue_id", "provider"], set_=values)
+        )
+        note(session, venue_id, actor, f"switched to {action}", provider.name)

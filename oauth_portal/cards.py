@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
@@ -15,13 +15,12 @@ from integration_pipelines.core.tables import (
     connections,
     integration_configs,
     integrations,
+    sync_days,
     sync_logs,
     sync_queue,
 )
+from oauth_portal.history import days, volumes
 from oauth_portal.portal import Portal
-
-DAYS = 14
-STALE_AFTER = timedelta(hours=24)
 
 CAUSES = {
     "access_revoked": "{title} no longer accepts our access.",
@@ -78,9 +77,9 @@ def cards(portal: Portal, session: Session, venue_id: str) -> list[Card]:
     status = {row["provider"]: row for row in read_status(session, portal.providers.values())}
     off = _switched_off(session, venue_id)
     work = _work(session)
-    volumes = _volumes(session)
+    changed = volumes(session)
     return [
-        _card(portal, provider, status.get(name), off.get(name), work.get(name), volumes.get(name))
+        _card(portal, provider, status.get(name), off.get(name), work.get(name), changed.get(name))
         for name, provider in portal.providers.items()
     ]
 
@@ -96,7 +95,7 @@ def _card(
     held: dict[str, Any] | None,
     off: str | None,
     work: Any,
-    volumes: dict[date, int] | None,
+    changed: dict[date, int] | None,
 ) -> Card:
     title = provider.title
     if held is None:
@@ -107,8 +106,6 @@ def _card(
             why = off or f"{title} is not set up here yet."
             return Card(provider, "unavailable", why, None)
         return Card(provider, "available", f"Connect {title} to see its data here.", "connect")
-    today = datetime.now(UTC).date()
-    days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
     facts: dict[str, Any] = {
         "account": held,
         "rows": work.rows if work else 0,
@@ -117,7 +114,7 @@ def _card(
         "streams_done": work.done if work else 0,
         "streams": work.streams if work else 0,
         "fetched": work.fetched if work else 0,
-        "volumes": [(volumes or {}).get(day, 0) for day in days],
+        "volumes": [(changed or {}).get(day, 0) for day in days()],
     }
     if off is not None:
         return Card(provider, "paused", off, None, **facts)
@@ -180,12 +177,12 @@ def _work(session: Session) -> dict[str, Any]:
     of_open = connections.c.status != "disconnected"
     totals = (
         select(
-            sync_logs.c.provider,
-            func.sum(sync_logs.c.inserted - sync_logs.c.deleted).label("rows"),
+            sync_days.c.provider,
+            func.sum(sync_days.c.inserted - sync_days.c.deleted).label("rows"),
         )
-        .join(connections, sync_logs.c.connection_id == connections.c.connection_id)
+        .join(connections, sync_days.c.connection_id == connections.c.connection_id)
         .where(of_open)
-        .group_by(sync_logs.c.provider)
+        .group_by(sync_days.c.provider)
         .subquery()
     )
     newest = (
@@ -231,21 +228,3 @@ def _work(session: Session) -> dict[str, Any]:
         .outerjoin(waiting, waiting.c.provider == name)
     )
     return {row.provider: row for row in rows}
-
-
-def _volumes(session: Session) -> dict[str, dict[date, int]]:
-    """Rows that were new or changed, by provider and day (UTC), of the last two weeks."""
-    day = func.date(func.timezone("UTC", sync_logs.c.started_at))
-    rows = session.execute(
-        select(
-            sync_logs.c.provider,
-            day.label("day"),
-            func.sum(sync_logs.c.inserted + sync_logs.c.updated).label("changed"),
-        )
-        .where(sync_logs.c.started_at > func.now() - timedelta(days=DAYS))
-        .group_by(sync_logs.c.provider, day)
-    )
-    found: dict[str, dict[date, int]] = {}
-    for row in rows:
-        found.setdefault(row.provider, {})[row.day] = int(row.changed)
-    return found

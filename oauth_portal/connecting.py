@@ -3,13 +3,14 @@ typed by hand. Whose account it is, is asked of the provider before anything is 
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from sqlalchemy import Connection as Session
 from sqlalchemy import delete, func, insert, select, update
 
 from integration_pipelines.core.credentials import (
@@ -25,12 +26,20 @@ from integration_pipelines.core.errors import (
     IntegrationError,
     Refused,
 )
-from integration_pipelines.core.ingest import unconnected_client
+from integration_pipelines.core.ingest import (
+    Share,
+    claim,
+    identify,
+    shares,
+    unconnected_client,
+)
+from integration_pipelines.core.ingest import divide as share_out
 from integration_pipelines.core.oauth import Consent
 from integration_pipelines.core.provider import Account, Provider
 from integration_pipelines.core.tables import oauth_states, pending_connections, sync_queue
 from integration_pipelines.core.transport import RetryPolicy, open_transport
-from oauth_portal.people import note
+from oauth_portal.cards import cause
+from oauth_portal.people import Person, note
 from oauth_portal.portal import Portal
 from oauth_portal.sessions import hashed
 
@@ -46,12 +55,47 @@ class NotConnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Another account is open at the venue: which one is it to be? Answered by `pending_id`."""
+    """What has to be decided before the account is connected, under ``pending_id``; ``why`` in a
+    sentence. With ``held``, another account is open at the venue: which is it to be? Else several
+    venues share the account, ``shares``: which locations are whose?"""
 
     pending_id: str
-    provider: str
-    held: Connection
+    why: str
     offered: Account
+    held: Connection | None = None
+    shares: Sequence[Share] = ()
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The venue that has each location now, where one has."""
+        return {
+            id: share.venue_id
+            for share in self.shares
+            for id in (self.offered.locations if share.location_ids is None else share.location_ids)
+        }
+
+    @property
+    def primary(self) -> str | None:
+        """The venue that has what belongs to no location."""
+        return next((share.venue_id for share in self.shares if share.is_primary), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Whether the provider let us in; ``message`` for whoever manages the venue."""
+
+    ok: bool
+    account_name: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """An account that lets us in, and what opens it."""
+
+    provider: Provider
+    account: Account
+    credentials: BaseModel
 
 
 def begin(portal: Portal, provider: Provider, *, venue_id: str, session_hash: bytes) -> str:
@@ -158,7 +202,7 @@ def connect(
     credentials: BaseModel,
     *,
     venue_id: str,
-    actor: str,
+    who: Person,
     session_hash: bytes,
 ) -> Connection | Question:
     """Ask whose account it is, store what opens it, and ask for its first sync; or the question
@@ -185,45 +229,75 @@ def connect(
             f"{provider.title} did not answer properly just now. Nothing was connected: try again "
             "in a minute."
         ) from error
-    _refuse_what_is_anothers(portal, provider, account, venue_id)
+    offer = _Offer(provider, account, credentials)
     held = _held(portal, provider, venue_id)
+    others = _others(portal, offer, venue_id)
+    if others and (held is None or held.account_id != account.account_id):
+        _refuse_what_is_anothers(offer, others, held, who)
+        why = f"{account.name} is connected to another venue: which locations are whose?"
+        question = Question(_keep(portal, offer, venue_id, session_hash), why, account)
+        return replace(question, shares=others)
     if held is not None and held.account_id != account.account_id:
-        return _ask(portal, provider, held, account, credentials, session_hash)
-    return _store(portal, provider, account, credentials, venue_id=venue_id, actor=actor)
+        why = f"{held.account_name} is connected here, and this is {account.name}."
+        question = Question(_keep(portal, offer, venue_id, session_hash), why, account)
+        return replace(question, held=held)
+    return _store(portal, offer, venue_id=venue_id, who=who)
 
 
-def answer(
-    portal: Portal, *, venue_id: str, pending_id: str, actor: str, session_hash: bytes
+def switch(
+    portal: Portal, *, venue_id: str, pending_id: str, who: Person, session_hash: bytes
 ) -> Connection:
     """Take the offered account in the held one's place. The old account's rows stay apart, under
     its own id. Raises NotConnected where the question is too old or another browser's."""
-    with portal.scoped(venue_id) as session:
-        row = session.execute(
-            delete(pending_connections)
-            .where(
-                pending_connections.c.pending_id == pending_id,
-                pending_connections.c.session_hash == session_hash,
-            )
-            .returning(pending_connections, (pending_connections.c.expires_at > func.now()))
-        ).one_or_none()
-    if row is None or not row[-1]:
-        raise NotConnected("This question is too old. Nothing was changed: begin again.")
-    provider = portal.providers[row.provider]
-    opened = portal.vault.open(
-        row.credentials, venue_id=venue_id, provider=provider.name, field=PENDING
-    )
-    credentials = provider.credentials.model_validate_json(opened)
-    held = _held(portal, provider, venue_id)
+    offer = _take(portal, venue_id, pending_id, session_hash)
+    held = _held(portal, offer.provider, venue_id)
     if held is not None:
-        disconnect(portal, held, actor=actor)
-    return _store(
+        disconnect(portal, held, actor=who.email)
+    return _store(portal, offer, venue_id=venue_id, who=who)
+
+
+def divide(
+    portal: Portal,
+    *,
+    venue_id: str,
+    pending_id: str,
+    who: Person,
+    session_hash: bytes,
+    owners: Mapping[str, str],
+    primary: str,
+) -> Connection:
+    """Connect the offered account to this venue too; ``owners`` names the venue of each location,
+    ``primary`` that of everything else. What belongs to a venue that ``who`` does not manage stays
+    as it is, whatever they say. Raises NotConnected."""
+    offer = _take(portal, venue_id, pending_id, session_hash)
+    account = offer.account
+    others = _others(portal, offer, venue_id)
+    _refuse_what_is_anothers(offer, others, _held(portal, offer.provider, venue_id), who)
+    theirs = [share for share in others if not who.may(share.venue_id, "venue_admin")]
+    fixed = {id: share.venue_id for share in theirs for id in share.location_ids or ()}
+    ours = {venue_id, *(share.venue_id for share in others)} - {each.venue_id for each in theirs}
+    chosen = {id: venue for id, venue in owners.items() if venue in ours and id not in fixed}
+    main = next((share.venue_id for share in theirs if share.is_primary), primary)
+    connection = _store(
         portal,
-        provider,
-        Account(**row.account),
-        credentials,
+        offer,
         venue_id=venue_id,
-        actor=actor,
+        who=who,
+        settle=lambda session: share_out(
+            session, offer.provider, account, {**chosen, **fixed}, primary=main
+        ),
     )
+    for share in others:
+        if share not in theirs:
+            with portal.scoped(share.venue_id) as session:
+                note(
+                    session, share.venue_id, who.email, "shared its locations with another venue",
+                    offer.provider.name, account_name=account.name,
+                )  # fmt: skip
+            ask_for_sync(
+                portal, venue_id=share.venue_id, provider=offer.provider.name, actor=who.email
+            )
+    return connection
 
 
 def disconnect(portal: Portal, connection: Connection, *, actor: str) -> str | None:
@@ -237,6 +311,22 @@ def disconnect(portal: Portal, connection: Connection, *, actor: str) -> str | N
             account_id=connection.account_id,
         )  # fmt: skip
     return left
+
+
+def tried(portal: Portal, held: Connection) -> Tried:
+    """Ask the provider now whose account it is."""
+    provider = portal.providers[held.provider]
+    keeper = Keeper(portal.settings, portal.engine, portal.vault, provider, held)
+    try:
+        account = identify(keeper, retry=PATIENCE)
+    except AccessRevoked:
+        message = f"{provider.title} does not let us in any more. Reconnect to go on."
+    except IntegrationError as error:
+        message = cause(error.kind, provider.title)
+    else:
+        message = f"{provider.title} answers: this is the account {account.name}."
+        return Tried(True, account.name, message)
+    return Tried(False, None, message)
 
 
 def ask_for_sync(portal: Portal, *, venue_id: str, provider: str, actor: str) -> bool:
@@ -266,65 +356,81 @@ def _held(portal: Portal, provider: Provider, venue_id: str) -> Connection | Non
     return found[0] if found else None
 
 
-def _refuse_what_is_anothers(
-    portal: Portal, provider: Provider, account: Account, venue_id: str
-) -> None:
-    """An account that another venue has as a whole is not a second venue's too."""
-    owners = func.control.connections_of_account(provider.name, account.account_id)
+def _others(portal: Portal, offer: _Offer, venue_id: str) -> list[Share]:
+    """What other venues have of the account."""
     with portal.engine.begin() as session:
-        found: list[str] = list(session.scalars(select(owners.table_valued("venue_id").c[0])))
-    if venue_id not in found and found:
-        cure = (
-            "An administrator can divide its locations between the venues: ask them to."
-            if account.locations
-            else "Disconnect it there first."
-        )
-        raise NotConnected(
-            f"The {provider.title} account {account.name} is connected to another venue here. "
-            f"Nothing was connected. {cure}"
-        )
+        found = shares(session, offer.provider.name, offer.account.account_id)
+    return [share for share in found if share.venue_id != venue_id]
+
+
+def _refuse_what_is_anothers(
+    offer: _Offer, others: Sequence[Share], held: Connection | None, who: Person
+) -> None:
+    """An account that another venue has as a whole is not a second venue's too, unless it can be
+    divided by somebody who manages both. Raises NotConnected."""
+    provider, account = offer.provider, offer.account
+    whole = [
+        share
+        for share in others
+        if share.location_ids is None and not who.may(share.venue_id, "venue_admin")
+    ]
+    if not account.locations:
+        cure = "Disconnect it there first."
+    elif len(account.locations) <= len(others):
+        cure = "It has no location that could be this venue's alone."
+    elif held is not None:
+        cure = f"Disconnect {held.account_name} here first, then its locations can be divided."
+    elif whole:
+        cure = "Somebody who manages both venues can divide its locations: ask them to."
+    else:
+        return
+    raise NotConnected(
+        f"The {provider.title} account {account.name} is connected to another venue here. "
+        f"Nothing was connected. {cure}"
+    )
 
 
 def _store(
     portal: Portal,
-    provider: Provider,
-    account: Account,
-    credentials: BaseModel,
+    offer: _Offer,
     *,
     venue_id: str,
-    actor: str,
+    who: Person,
+    settle: Callable[[Session], None] | None = None,
 ) -> Connection:
-    scopes = provider.oauth.scopes if provider.oauth else ()
-    with portal.scoped(venue_id) as session:
-        connection = save_connection(
-            session,
-            portal.vault,
-            venue_id=venue_id,
-            provider=provider.name,
-            account=account,
-            credentials=credentials,
-            scopes=scopes,
-        )
-        note(
-            session, venue_id, actor, "connected", provider.name,
-            account_id=account.account_id, account_name=account.name,
-        )  # fmt: skip
-    ask_for_sync(portal, venue_id=venue_id, provider=provider.name, actor=actor)
+    """Store what opens the account and settle what of it is the venue's, in one transaction."""
+    provider, account = offer.provider, offer.account
+    try:
+        with portal.scoped(venue_id) as session:
+            connection = save_connection(
+                session,
+                portal.vault,
+                venue_id=venue_id,
+                provider=provider.name,
+                account=account,
+                credentials=offer.credentials,
+                scopes=provider.oauth.scopes if provider.oauth else (),
+            )
+            note(
+                session, venue_id, who.email, "connected", provider.name,
+                account_id=account.account_id, account_name=account.name,
+            )  # fmt: skip
+            if settle is None:
+                connection = claim(session, provider, connection, account)
+            else:
+                settle(session)
+    except ConfigurationError as error:
+        raise NotConnected(f"Nothing was connected: {error}.") from error
+    ask_for_sync(portal, venue_id=venue_id, provider=provider.name, actor=who.email)
     return connection
 
 
-def _ask(
-    portal: Portal,
-    provider: Provider,
-    held: Connection,
-    account: Account,
-    credentials: BaseModel,
-    session_hash: bytes,
-) -> Question:
-    """Keep the offered account, sealed, until the question is answered."""
+def _keep(portal: Portal, offer: _Offer, venue_id: str, session_hash: bytes) -> str:
+    """Keep the offered account, sealed, until its question is answered: under what name."""
     pending_id = secrets.token_urlsafe(24)
+    provider, account = offer.provider, offer.account
     sealed = portal.vault.seal(
-        _as_json(credentials), venue_id=held.venue_id, provider=provider.name, field=PENDING
+        _as_json(offer.credentials), venue_id=venue_id, provider=provider.name, field=PENDING
     )
     described: dict[str, Any] = {
         "account_id": account.account_id,
@@ -335,13 +441,13 @@ def _ask(
         "details": dict(account.details),
         "locations": dict(account.locations),
     }
-    with portal.scoped(held.venue_id) as session:
+    with portal.scoped(venue_id) as session:
         session.execute(
             delete(pending_connections).where(pending_connections.c.expires_at < func.now())
         )
         session.execute(
             insert(pending_connections).values(
-                venue_id=held.venue_id,
+                venue_id=venue_id,
                 pending_id=pending_id,
                 session_hash=session_hash,
                 provider=provider.name,
@@ -351,7 +457,30 @@ def _ask(
                 expires_at=func.now() + GOOD_FOR,
             )
         )
-    return Question(pending_id, provider.name, held, account)
+    return pending_id
+
+
+def _take(portal: Portal, venue_id: str, pending_id: str, session_hash: bytes) -> _Offer:
+    """The account kept under that name; once. Raises NotConnected."""
+    with portal.scoped(venue_id) as session:
+        row = session.execute(
+            delete(pending_connections)
+            .where(
+                pending_connections.c.pending_id == pending_id,
+                pending_connections.c.session_hash == session_hash,
+            )
+            .returning(
+                pending_connections, (pending_connections.c.expires_at > func.now()).label("good")
+            )
+        ).one_or_none()
+    if row is None or not row.good:
+        raise NotConnected("This question is too old. Nothing was changed: begin again.")
+    provider = portal.providers[row.provider]
+    opened = portal.vault.open(
+        row.credentials, venue_id=venue_id, provider=provider.name, field=PENDING
+    )
+    credentials = provider.credentials.model_validate_json(opened)
+    return _Offer(provider, Account(**row.account), credentials)
 
 
 def _as_json(credentials: BaseModel) -> bytes:

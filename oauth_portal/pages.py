@@ -1,31 +1,32 @@
 """The pages of a venue, and the ways of its accounts in and out."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
-from sqlalchemy import func, select
 
-from integration_pipelines.core.credentials import Connection, Keeper, open_connections
-from integration_pipelines.core.errors import AccessRevoked, IntegrationError
-from integration_pipelines.core.ingest import identify
+from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.provider import Provider
-from integration_pipelines.core.tables import audit_log, sync_logs
 from oauth_portal import connecting
+from oauth_portal import history as past
 from oauth_portal.cards import card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
-from oauth_portal.people import Person, at_venue, browser, current_person, signed_in
+from oauth_portal.people import at_venue, browser, person_here, signed_in, venue_page
 from oauth_portal.portal import portal
 
 blueprint = Blueprint("pages", __name__)
 
 SYNCS_A_PAGE = 30
+STALE_HOURS = 24
+"""What is older is shown as late."""
 
 
 @blueprint.get("/")
 @signed_in
 def home() -> Any:
     """A person's venues; the only one at once."""
-    who = _who()
+    who = person_here()
     if len(who.venues) == 1:
         return redirect(url_for("pages.venue", venue_id=next(iter(who.venues))), 303)
     return render_template("venues.html")
@@ -37,7 +38,7 @@ def venue(venue_id: str) -> Any:
     """One card a provider."""
     with portal().scoped(venue_id) as session:
         shown = cards(portal(), session, venue_id)
-    return render_template("venue.html", **_of(venue_id), cards=shown)
+    return render_template("venue.html", **venue_page(venue_id), cards=shown)
 
 
 @blueprint.get("/venues/<venue_id>/<provider_name>/card")
@@ -47,7 +48,7 @@ def venue_card(venue_id: str, provider_name: str) -> Any:
     provider = _provider(provider_name)
     with portal().scoped(venue_id) as session:
         shown = card(portal(), session, venue_id, provider.name)
-    return render_template("_card.html", **_of(venue_id), card=shown)
+    return render_template("_card.html", **venue_page(venue_id), card=shown)
 
 
 @blueprint.get("/venues/<venue_id>/<provider_name>/connect")
@@ -95,7 +96,7 @@ def callback(provider_name: str) -> Any:
         )
     except NotConnected as error:
         return render_template("error.html", status=400, error=_told(error)), 400
-    if not _who().may(venue_id, "venue_admin"):
+    if not person_here().may(venue_id, "venue_admin"):
         abort(404)
     try:
         credentials = connecting.exchange(
@@ -114,17 +115,40 @@ def callback(provider_name: str) -> Any:
 @at_venue("venue_admin")
 def switch(venue_id: str) -> Any:
     """Yes, the other account in this one's place."""
-    try:
-        connection = connecting.answer(
+    return _decided(
+        venue_id,
+        lambda: connecting.switch(
             portal(),
             venue_id=venue_id,
             pending_id=request.form.get("pending_id", ""),
-            actor=_who().email,
+            who=person_here(),
             session_hash=browser().hash,
-        )
-    except NotConnected as error:
-        return render_template("error.html", status=400, error=_told(error)), 400
-    return _connected(venue_id, portal().providers[connection.provider], connection)
+        ),
+    )
+
+
+@blueprint.post("/venues/<venue_id>/divide")
+@at_venue("venue_admin")
+def divide(venue_id: str) -> Any:
+    """These locations are whose."""
+    prefix = "location."
+    owners = {
+        name.removeprefix(prefix): venue
+        for name, venue in request.form.items()
+        if name.startswith(prefix)
+    }
+    return _decided(
+        venue_id,
+        lambda: connecting.divide(
+            portal(),
+            venue_id=venue_id,
+            pending_id=request.form.get("pending_id", ""),
+            who=person_here(),
+            session_hash=browser().hash,
+            owners=owners,
+            primary=request.form.get("primary", venue_id),
+        ),
+    )
 
 
 @blueprint.get("/venues/<venue_id>/<provider_name>/disconnect")
@@ -133,7 +157,7 @@ def disconnect(venue_id: str, provider_name: str) -> Any:
     """What disconnecting means, before it is done."""
     provider = _provider(provider_name)
     held = _held(venue_id, provider)
-    return render_template("disconnect.html", **_of(venue_id), provider=provider, held=held)
+    return render_template("disconnect.html", **venue_page(venue_id), provider=provider, held=held)
 
 
 @blueprint.post("/venues/<venue_id>/<provider_name>/disconnect")
@@ -141,7 +165,7 @@ def disconnect(venue_id: str, provider_name: str) -> Any:
 def do_disconnect(venue_id: str, provider_name: str) -> Any:
     """End it."""
     provider = _provider(provider_name)
-    left = connecting.disconnect(portal(), _held(venue_id, provider), actor=_who().email)
+    left = connecting.disconnect(portal(), _held(venue_id, provider), actor=person_here().email)
     flash(f"{provider.title} is disconnected. Its data stays.")
     if left:
         flash(f"One thing is left for you: {left}.")
@@ -157,7 +181,7 @@ def sync(venue_id: str, provider_name: str) -> Any:
         flash(f"{provider.title} cannot be synced as it stands.")
     else:
         connecting.ask_for_sync(
-            portal(), venue_id=venue_id, provider=provider.name, actor=_who().email
+            portal(), venue_id=venue_id, provider=provider.name, actor=person_here().email
         )
     return redirect(url_for("pages.venue", venue_id=venue_id), 303)
 
@@ -168,50 +192,44 @@ def test(venue_id: str, provider_name: str) -> Any:
     """Whether the provider still lets us in, asked now."""
     provider = _provider(provider_name)
     held = _held(venue_id, provider)
-    keeper = Keeper(portal().settings, portal().engine, portal().vault, provider, held)
-    try:
-        account = identify(keeper, retry=connecting.PATIENCE)
-    except AccessRevoked:
-        flash(f"{provider.title} does not let us in any more. Reconnect to go on.")
-    except IntegrationError as error:
-        flash(cause(error.kind, provider.title))
-    else:
-        flash(f"{provider.title} answers: this is the account {account.name}.")
+    flash(connecting.tried(portal(), held).message)
     return redirect(url_for("pages.venue", venue_id=venue_id), 303)
 
 
 @blueprint.get("/venues/<venue_id>/history")
 @at_venue("viewer")
 def history(venue_id: str) -> Any:
-    """What was synced, what failed, and who did what."""
-    asked = request.args.get("provider")
-    chosen = asked if asked in portal().providers else None
+    """What was synced and what failed, a page at a time, and who did what."""
+    chosen, before = _chosen(), _time(request.args.get("before"))
     with portal().scoped(venue_id) as session:
-        of = [sync_logs.c.provider == chosen] if chosen else []
-        syncs = session.execute(
-            select(
-                sync_logs.c.sync_id,
-                sync_logs.c.provider,
-                func.min(sync_logs.c.started_at).label("started_at"),
-                func.max(sync_logs.c.finished_at).label("finished_at"),
-                func.sum(sync_logs.c.inserted).label("inserted"),
-                func.sum(sync_logs.c.updated).label("updated"),
-                func.sum(sync_logs.c.deleted).label("deleted"),
-                func.bool_or(sync_logs.c.outcome == "running").label("running"),
-                func.count().filter(sync_logs.c.outcome == "failed").label("failed"),
-                func.count().label("streams"),
-                func.max(sync_logs.c.error_kind).label("error_kind"),
-            )
-            .where(*of)
-            .group_by(sync_logs.c.sync_id, sync_logs.c.provider)
-            .order_by(func.min(sync_logs.c.started_at).desc())
-            .limit(SYNCS_A_PAGE)
-        ).all()
-        deeds = session.execute(
-            select(audit_log).order_by(audit_log.c.entry_id.desc()).limit(SYNCS_A_PAGE)
-        ).all()
+        syncs = past.syncs(session, provider=chosen, before=before, limit=SYNCS_A_PAGE)
+        deeds = past.deeds(session, limit=SYNCS_A_PAGE)
     return render_template(
-        "history.html", **_of(venue_id), syncs=syncs, deeds=deeds, chosen=chosen, cause=cause
+        "history.html",
+        **venue_page(venue_id),
+        syncs=syncs,
+        earlier=syncs[-1].started_at.isoformat() if len(syncs) == SYNCS_A_PAGE else None,
+        deeds=deeds,
+        chosen=chosen,
+        cause=cause,
+    )
+
+
+@blueprint.get("/venues/<venue_id>/data")
+@at_venue("viewer")
+def data(venue_id: str) -> Any:
+    """How much there is of each part, how fresh it is, and how much changes a day."""
+    chosen = _chosen()
+    with portal().scoped(venue_id) as session:
+        streams = past.streams(session, provider=chosen)
+    return render_template(
+        "data.html",
+        **venue_page(venue_id),
+        streams=streams,
+        chosen=chosen,
+        cause=cause,
+        hours_behind=_hours_behind,
+        stale_hours=STALE_HOURS,
     )
 
 
@@ -222,14 +240,28 @@ def _connect(venue_id: str, provider: Provider, credentials: Any) -> Any:
         provider,
         credentials,
         venue_id=venue_id,
-        actor=_who().email,
+        who=person_here(),
         session_hash=browser().hash,
     )
     if isinstance(outcome, Question):
+        who = person_here()
         return render_template(
-            "question.html", **_of(venue_id), provider=provider, question=outcome
+            "question.html" if outcome.held else "divide.html",
+            **venue_page(venue_id),
+            provider=provider,
+            question=outcome,
+            mine={each for each in who.venues if who.may(each, "venue_admin")},
         )
     return _connected(venue_id, provider, outcome)
+
+
+def _decided(venue_id: str, decide: Callable[[], Connection]) -> Any:
+    """The end of a question."""
+    try:
+        connection = decide()
+    except NotConnected as error:
+        return render_template("error.html", status=400, error=_told(error)), 400
+    return _connected(venue_id, portal().providers[connection.provider], connection)
 
 
 def _connected(venue_id: str, provider: Provider, connection: Connection) -> Any:
@@ -241,28 +273,29 @@ def _connect_page(venue_id: str, provider: Provider, *, why: str | None = None) 
     oauth = provider.oauth
     return render_template(
         "connect.html",
-        **_of(venue_id),
+        **venue_page(venue_id),
         provider=provider,
         by_consent=oauth is not None and oauth.is_configured(portal().settings),
         why=why,
     )
 
 
-def _who() -> Person:
-    who = current_person()
-    assert who is not None
-    return who
+def _chosen() -> str | None:
+    """The provider that the page is asked to show alone."""
+    asked = request.args.get("provider")
+    return asked if asked in portal().providers else None
 
 
-def _of(venue_id: str) -> dict[str, Any]:
-    """What every page of a venue is told."""
-    who = _who()
-    return {
-        "venue_id": venue_id,
-        "venue_name": who.venues[venue_id],
-        "manages": who.may(venue_id, "venue_admin"),
-        "providers": portal().providers,
-    }
+def _time(given: str | None) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(given or "")
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+def _hours_behind(complete_up_to: datetime) -> float:
+    return max((datetime.now(UTC) - complete_up_to).total_seconds() / 3_600, 0.0)
 
 
 def _provider(name: str) -> Provider:

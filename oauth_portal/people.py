@@ -23,14 +23,16 @@ ROLES = ("viewer", "venue_admin")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone who is signed in. ``roles``: by venue, of all venues for an administrator."""
+    """Who asks: someone who is signed in, or an API token. ``roles``: by venue, of all venues for
+    an administrator; ``email``: what the audit log calls them."""
 
-    user_id: UUID
+    user_id: UUID | None
     email: str
     name: str
     is_admin: bool
     roles: Mapping[str, str]
     venues: Mapping[str, str]
+    token_id: UUID | None = None
 
     def may(self, venue_id: str, role: str) -> bool:
         """Whether they have this role, or more, at the venue."""
@@ -49,6 +51,24 @@ def current_person() -> Person | None:
         user_id = browser().user_id
         g.person = None if user_id is None else person(user_id)
     return cast(Person | None, g.person)
+
+
+def person_here() -> Person:
+    """Who is signed in, on a page that only they reach."""
+    who = current_person()
+    assert who is not None
+    return who
+
+
+def venue_page(venue_id: str) -> dict[str, Any]:
+    """What every page of a venue is told."""
+    who = person_here()
+    return {
+        "venue_id": venue_id,
+        "venue_name": who.venues[venue_id],
+        "manages": who.may(venue_id, "venue_admin"),
+        "providers": portal().providers,
+    }
 
 
 def person(user_id: UUID) -> Person | None:

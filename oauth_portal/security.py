@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.settings import AppEnv, Settings
+from oauth_portal.bearers import caller
 from oauth_portal.people import browser, current_person
 from oauth_portal.portal import portal
 
@@ -87,7 +88,8 @@ def _hosts(settings: Settings) -> list[str]:
 def _who() -> str:
     """Whose requests are counted together."""
     if request.path.startswith(API):
-        return request.headers.get("Authorization", "")[-32:] or str(request.remote_addr)
+        who = caller()
+        return f"{who.user_id or who.token_id}" if who else str(request.remote_addr)
     return f"{browser().user_id or request.remote_addr}"
 
 
@@ -148,6 +150,8 @@ def _told(error: HTTPException) -> Response | tuple[str, int]:
     status = error.code or 500
     if request.path.startswith(API):
         answer = problem(status, error.name, error.description)
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
         for name, value in error.get_headers():
             if name.lower() in ("allow", "retry-after", "www-authenticate"):
                 answer.headers[name] = value

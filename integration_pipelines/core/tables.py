@@ -158,6 +158,7 @@ connections = Table(
     Column("status_reason", Text),
     Column("location_ids", ARRAY(Text)),
     Column("is_primary", Boolean, nullable=False, server_default=text("true")),
+    Column("begins_anew", Boolean, nullable=False, server_default=text("false")),
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     _time("connected_at", now=True),
     _time("disconnected_at"),
@@ -396,7 +397,25 @@ sync_logs = Table(
     Index(None, "venue_id", "connection_id"),
     Index("sync_logs_recent_idx", "venue_id", "provider", "stream", text("started_at DESC")),
     Index("sync_logs_run_id_idx", "run_id"),
+    Index("sync_logs_started_at_idx", "venue_id", text("started_at DESC")),
 )
+
+sync_days = Table(
+    "sync_days",
+    metadata,
+    _venue(),
+    Column("connection_id", Uuid, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    _provider(),
+    Column("inserted", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated", BigInteger, nullable=False, server_default=text("0")),
+    Column("deleted", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("venue_id", "connection_id", "stream", "day"),
+    _connection(),
+    Index(None, "provider"),
+)
+"""What the syncs of a day (UTC) changed, counted in the transactions that changed it."""
 
 integration_costs = Table(
     "integration_costs",

@@ -1,4 +1,4 @@
-"""Who reaches what: every route the portal has, other venues, forged forms, hosts and headers."""
+"""Who reaches what: every page the portal has, other venues, forged forms, hosts and headers."""
 
 import re
 from typing import Any
@@ -19,10 +19,10 @@ OPEN = {"/health", "/sign-in", "/sign-in/callback", "/sign-in/development", "/si
 
 
 def ways(app: Flask, **values: str) -> list[tuple[str, str]]:
-    """Method and path of every route, with ``values`` in its places."""
+    """Method and path of every page, with ``values`` in its places."""
     found = []
     for rule in app.url_map.iter_rules():
-        if rule.endpoint == "static":
+        if rule.endpoint == "static" or rule.rule.startswith("/api/"):
             continue
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda name: values.get(name[1], "square"), rule.rule)
         found += [(method, path) for method in rule.methods or () if method in ("GET", "POST")]

@@ -3,16 +3,19 @@
 from integration_pipelines.core.ingest.census import CensusResult, take_census
 from integration_pipelines.core.ingest.clients import identify, open_client, unconnected_client
 from integration_pipelines.core.ingest.completeness import Shortfall
-from integration_pipelines.core.ingest.sharing import claim
+from integration_pipelines.core.ingest.sharing import Share, claim, divide, shares
 from integration_pipelines.core.ingest.sync import StreamResult, sync
 
 __all__ = [
     "CensusResult",
+    "Share",
     "Shortfall",
     "StreamResult",
     "claim",
+    "divide",
     "identify",
     "open_client",
+    "shares",
     "sync",
     "take_census",
     "unconnected_client",

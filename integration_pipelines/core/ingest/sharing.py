@@ -5,16 +5,17 @@ catalog) is the account's primary venue's, of which there is one. A venue alone 
 all of it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import delete, func, select, update
 
-from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.credentials import Connection
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.ingest.sync import connection_key
 from integration_pipelines.core.provider import Account, Provider
 from integration_pipelines.core.tables import (
     completeness,
@@ -23,6 +24,30 @@ from integration_pipelines.core.tables import (
     sync_cursors,
     sync_seen,
 )
+
+
+class Share(NamedTuple):
+    """What an open connection has of its account; ``location_ids`` None: all of them."""
+
+    venue_id: str
+    connection_id: UUID
+    location_ids: tuple[str, ...] | None
+    is_primary: bool
+
+
+def shares(session: Session, provider: str, account_id: str) -> list[Share]:
+    """Every venue that has a part of the account, whichever is in scope."""
+    found = func.control.connections_of_account(provider, account_id)
+    rows = session.execute(select(found.table_valued(*Share._fields))).all()
+    return sorted(
+        Share(
+            row.venue_id,
+            row.connection_id,
+            None if row.location_ids is None else tuple(row.location_ids),
+            row.is_primary,
+        )
+        for row in rows
+    )
 
 
 def claim(
@@ -38,25 +63,89 @@ def claim(
 
     ``location_ids``: all that is its own from now on; none leaves it as it stands. ``primary``:
     what belongs to no location moves here from the venue that had it. Where no venue is primary,
-    this one becomes it. What a venue no longer owns is marked as deleted there, and the rest of
-    its account is read again. Raises ConfigurationError if a location is unknown or another
-    venue's, or if the account would be two venues' at once.
+    this one becomes it. The next sync of a venue that owns less than before marks as deleted what
+    is no longer its own. Raises ConfigurationError if a location is unknown or another venue's, or
+    if the account would be two venues' at once. Leaves ``connection``'s venue in scope.
     """
-    # Two venues claiming at once would not see each other.
-    key = func.hashtextextended(f"{provider.name}/{account.account_id}", 0)
-    session.execute(select(func.pg_advisory_xact_lock(key)))
+    _hold_account(session, provider, account)
     others = [
-        other
-        for other in open_connections(session, providers=[provider.name])
-        if other.account_id == account.account_id and other.venue_id != connection.venue_id
+        share
+        for share in shares(session, provider.name, account.account_id)
+        if share.venue_id != connection.venue_id
     ]
     owned = _own(provider, connection, account, location_ids, others)
     is_primary = primary or not any(other.is_primary for other in others)
     if primary:
         for other in others:
             if other.is_primary:
-                _hold(session, provider, other, other.location_ids, is_primary=False)
-    return _hold(session, provider, connection, owned, is_primary=is_primary)
+                _hold(session, other, other.location_ids, is_primary=False)
+    held = Share(
+        connection.venue_id,
+        connection.connection_id,
+        connection.location_ids,
+        connection.is_primary,
+    )
+    _hold(session, held, owned, is_primary=is_primary)
+    return replace(connection, location_ids=owned, is_primary=is_primary)
+
+
+def divide(
+    session: Session,
+    provider: Provider,
+    account: Account,
+    owners: Mapping[str, str],
+    *,
+    primary: str,
+) -> None:
+    """Settle at once, for every venue that has ``account`` open, which locations are its own:
+    ``owners`` names the venue of each location, ``primary`` the one that gets what belongs to none.
+    A location that is not among them is nobody's. Raises ConfigurationError, and changes nothing,
+    if a location is unknown, or a venue has no part of the account or would have none."""
+    _hold_account(session, provider, account)
+    held = shares(session, provider.name, account.account_id)
+    title = f"{provider.title} account {account.account_id}"
+    if unknown := sorted(owners.keys() - account.locations.keys()):
+        raise ConfigurationError(f"{title} has no location {', '.join(unknown)}")
+    if strange := sorted({*owners.values(), primary} - {share.venue_id for share in held}):
+        raise ConfigurationError(f"{title} is not open at {', '.join(strange)}: connect it there")
+    own = {
+        share: tuple(sorted(id for id, venue_id in owners.items() if venue_id == share.venue_id))
+        for share in held
+    }
+    if idle := sorted(share.venue_id for share, ids in own.items() if not ids):
+        raise ConfigurationError(
+            f"{', '.join(idle)} would have no location of {title}: disconnect it there instead"
+        )
+    for share, ids in own.items():
+        _hold(session, share, ids, is_primary=share.venue_id == primary)
+
+
+def begin_anew(session: Session, provider: Provider, connection: Connection) -> None:
+    """Take all rows of the connection's account for vanished, until they are seen again."""
+    for table in (sync_cursors, sync_seen, completeness):
+        session.execute(
+            delete(table).where(
+                table.c.venue_id == connection.venue_id,
+                table.c.connection_id == connection.connection_id,
+            )
+        )
+    for name in provider.stream_names:
+        raw = raw_table(provider.name, name)
+        session.execute(
+            update(raw)
+            .where(
+                raw.c.venue_id == connection.venue_id,
+                raw.c.account_id == connection.account_id,
+                raw.c.deleted_at.is_(None),
+            )
+            .values(deleted_at=func.now(), deleted_by="full_pass", last_changed_at=func.now())
+        )
+
+
+def _hold_account(session: Session, provider: Provider, account: Account) -> None:
+    """Two venues claiming at once would not see each other."""
+    key = func.hashtextextended(f"{provider.name}/{account.account_id}", 0)
+    session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def _own(
@@ -64,7 +153,7 @@ def _own(
     connection: Connection,
     account: Account,
     location_ids: Collection[str],
-    others: Sequence[Connection],
+    others: Sequence[Share],
 ) -> tuple[str, ...] | None:
     """The connection's locations, None for all of them."""
     named = ", ".join(f"{id} ({name})" for id, name in account.locations.items())
@@ -103,54 +192,20 @@ def _own(
 
 
 def _hold(
-    session: Session,
-    provider: Provider,
-    connection: Connection,
-    location_ids: tuple[str, ...] | None,
-    *,
-    is_primary: bool,
-) -> Connection:
-    """Note what the connection owns, and drop what it no longer does."""
-    before = connection.location_ids
+    session: Session, held: Share, location_ids: Sequence[str] | None, *, is_primary: bool
+) -> None:
+    """Note what a connection owns; where that is less than before, that it begins anew."""
+    venue_scope(session, held.venue_id)
+    before = held.location_ids
     lost = location_ids is not None and (before is None or not set(before) <= set(location_ids))
-    if (before, connection.is_primary) == (location_ids, is_primary):
-        return connection
-    venue_scope(session, connection.venue_id)
-    if not session.scalar(select(func.pg_try_advisory_xact_lock(connection_key(connection)))):
-        raise ConfigurationError(
-            f"{connection.venue_id}'s {provider.title} account is being synced: try again when "
-            "that has ended (`integrations status` shows it)"
-        )
+    changed = {"location_ids": location_ids, "is_primary": is_primary}
+    if lost or held.is_primary != is_primary:
+        changed["begins_anew"] = True
     session.execute(
         update(connections)
         .where(
-            connections.c.venue_id == connection.venue_id,
-            connections.c.connection_id == connection.connection_id,
+            connections.c.venue_id == held.venue_id,
+            connections.c.connection_id == held.connection_id,
         )
-        .values(location_ids=location_ids, is_primary=is_primary)
+        .values(changed)
     )
-    if lost or connection.is_primary != is_primary:
-        _begin_anew(session, provider, connection)
-    return replace(connection, location_ids=location_ids, is_primary=is_primary)
-
-
-def _begin_anew(session: Session, provider: Provider, connection: Connection) -> None:
-    """Take all rows of the connection's account for vanished, until they are seen again."""
-    for table in (sync_cursors, sync_seen, completeness):
-        session.execute(
-            delete(table).where(
-                table.c.venue_id == connection.venue_id,
-                table.c.connection_id == connection.connection_id,
-            )
-        )
-    for name in provider.stream_names:
-        raw = raw_table(provider.name, name)
-        session.execute(
-            update(raw)
-            .where(
-                raw.c.venue_id == connection.venue_id,
-                raw.c.account_id == connection.account_id,
-                raw.c.deleted_at.is_(None),
-            )
-            .values(deleted_at=func.now(), deleted_by="full_pass", last_changed_at=func.now())
-        )

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
@@ -52,6 +52,7 @@ from integration_pipelines.core.ingest.landing import (
     land,
     mark_vanished,
 )
+from integration_pipelines.core.ingest.sharing import begin_anew
 from integration_pipelines.core.provider import (
     Client,
     Page,
@@ -64,6 +65,7 @@ from integration_pipelines.core.tables import (
     connections,
     raw_table,
     sync_cursors,
+    sync_days,
     sync_logs,
     sync_seen,
 )
@@ -273,20 +275,27 @@ class _Sync:
             progress.error = IntegrationError(f"{reason}; ask again")
 
     def _is_as_it_was(self, session: Session) -> bool:
-        """Whether the client still reads what the connection owns."""
+        """Whether the client still reads what the connection owns. One that owns less than it
+        did begins anew here."""
+        of_this = self._mine(connections)
         with self._transaction(session):
             row = session.execute(
-                select(connections.c.location_ids, connections.c.is_primary).where(
-                    connections.c.venue_id == self.connection.venue_id,
-                    connections.c.connection_id == self.connection.connection_id,
-                )
+                select(
+                    connections.c.location_ids,
+                    connections.c.is_primary,
+                    connections.c.begins_anew,
+                ).where(*of_this)
             ).one_or_none()
-        locations = self.connection.location_ids
-        owned = None if locations is None else list(locations)
-        return row is None or (row.location_ids, row.is_primary) == (
-            owned,
-            self.connection.is_primary,
-        )
+            if row is None:
+                return True
+            locations = self.connection.location_ids
+            owned = None if locations is None else list(locations)
+            if (row.location_ids, row.is_primary) != (owned, self.connection.is_primary):
+                return False
+            if row.begins_anew:
+                begin_anew(session, self.provider, self.connection)
+                session.execute(update(connections).where(*of_this).values(begins_anew=False))
+            return True
 
     # The steps of one session.
 
@@ -680,7 +689,7 @@ class _Sync:
         )
 
     def _count(self, session: Session, landed: Mapping[str, Landed]) -> None:
-        """Add to the log what this transaction lands."""
+        """Add to the log, and to the day's counts, what this transaction lands."""
         session.execute(
             update(sync_logs)
             .where(
@@ -704,6 +713,32 @@ class _Sync:
                     "more_deleted": counts.deleted,
                 }
                 for name, counts in landed.items()
+            ],
+        )
+        changed = {name: counts for name, counts in landed.items() if counts.changes}
+        if not changed:
+            return
+        add = upsert(sync_days)
+        session.execute(
+            add.on_conflict_do_update(
+                constraint=sync_days.primary_key,
+                set_={
+                    column: sync_days.c[column] + add.excluded[column]
+                    for column in ("inserted", "updated", "deleted")
+                },
+            ),
+            [
+                {
+                    "venue_id": self.connection.venue_id,
+                    "connection_id": self.connection.connection_id,
+                    "stream": name,
+                    "day": datetime.now(UTC).date(),
+                    "provider": self.provider.name,
+                    "inserted": counts.inserted,
+                    "updated": counts.updated,
+                    "deleted": counts.deleted,
+                }
+                for name, counts in changed.items()
             ],
         )
 

@@ -1,6 +1,7 @@
 """One account over several venues: each location's rows in one place, the rest in one other."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -182,16 +183,19 @@ def test_an_unknown_location_is_named_beside_those_there_are(
     assert all(place in str(refused.value) for place in account.ids("locations"))
 
 
-def test_nothing_is_divided_while_it_is_synced(
-    claimed: Claim, account: SquareAccount, pipeline_engine: Engine
+def test_an_account_that_is_divided_while_it_is_synced_is_put_right_by_the_next_syncs(
+    claimed: Claim, account: SquareAccount, sandbox: Sandbox
 ) -> None:
+    one, two, three = account.ids("locations")
     hall = claimed("hall")
-    with pipeline_engine.connect() as other:
-        other.exec_driver_sql(
-            "SELECT pg_advisory_lock(hashtextextended(%(id)s, 0))",
-            {"id": str(hall.connection.connection_id)},
-        )
-        with pytest.raises(ConfigurationError, match="is being synced: try again"):
-            claimed("hall", account.ids("locations")[0])
-        other.rollback()
-        other.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    sandbox.latency = 0.03
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(hall.sync)
+        while not hall.payloads("customers"):
+            assert not under_way.done()
+        hall, bar = claimed("hall", one), claimed("bar", two, three)
+        assert outcomes(under_way.result()) == {"succeeded"}
+    sandbox.latency = 0
+    assert differences(account, hall, bar)
+    assert outcomes(hall.sync()) | outcomes(bar.sync()) == {"succeeded"}
+    assert differences(account, hall, bar) == []

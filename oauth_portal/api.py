@@ -1,0 +1,571 @@
+"""The JSON API, /api/v1: what the pages show and do, for programs.
+
+Every operation says in its OpenAPI document who may call it and what it answers; an error is
+problem+json with the request's id. A venue that is not the bearer's does not exist.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response, abort, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.provider import Provider
+from integration_pipelines.core.tables import integrations
+from oauth_portal import access, connecting, history, schemas
+from oauth_portal.access import NotDone
+from oauth_portal.administration import switch_provider
+from oauth_portal.bearers import (
+    JWT_GOOD_FOR,
+    called_at_venue,
+    called_by_administrators,
+    caller,
+    exchange,
+    require_caller,
+)
+from oauth_portal.cards import Card, card, cards, cause
+from oauth_portal.connecting import NotConnected, Question
+from oauth_portal.people import Person
+from oauth_portal.portal import portal
+from oauth_portal.security import problem
+
+TITLES = {
+    401: "The bearer opens nothing",
+    403: "This role may not",
+    404: "There is no such thing, or it is not the bearer's",
+    409: "Something stands in the way",
+    413: "Too large",
+    422: "A field is not as it should be",
+    429: "Too many requests",
+    500: "Something went wrong on our side",
+    503: "The database does not answer",
+}
+
+
+def _problems(*codes: int) -> dict[Any, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        code: {
+            "description": TITLES[code],
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+        for code in codes
+    }
+
+
+VENUES, CONNECTIONS, DATA, ACCESS, ADMINISTRATION, SERVICE = (
+    Tag(name=name)
+    for name in ("Venues", "Connections", "Data", "Access", "Administration", "Service")
+)
+BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+OF_A_VENUE = _problems(401, 403, 404, 422, 429, 500)
+WITH_A_BODY = _problems(413)
+
+blueprint = APIBlueprint(
+    "api",
+    __name__,
+    url_prefix="/api/v1",
+    operation_id_callback=lambda *, name, **_: name,
+)
+
+
+@blueprint.before_request
+def _require_caller() -> None:
+    if request.endpoint != "api.health":
+        require_caller()
+
+
+def not_valid(error: ValidationError) -> Response:
+    """The answer to fields that are not as they should be: their names, never their values."""
+    errors = [
+        {"field": ".".join(map(str, each["loc"])), "message": each["msg"]}
+        for each in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    named = ", ".join(sorted({each["field"] for each in errors if each["field"]})) or "the body"
+    return problem(422, TITLES[422], f"Mend {named}.", errors=errors)
+
+
+@blueprint.get(
+    "/health", tags=[SERVICE], responses={200: schemas.Health, **_problems(422, 429, 503)}
+)
+def health() -> Response:
+    """Whether the portal and its database answer. For anybody."""
+    try:
+        with portal().engine.connect() as session:
+            session.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return problem(503, TITLES[503])
+    return _json(schemas.Health(status="ok"))
+
+
+@blueprint.get(
+    "/me",
+    tags=[SERVICE],
+    security=BEARER,
+    responses={200: schemas.Me, **_problems(401, 422, 429, 500)},
+)
+def me() -> Response:
+    """Who the bearer is, and the role at each venue."""
+    who = _who()
+    return _json(schemas.Me(name=who.email, admin=who.is_admin, venues=dict(who.roles)))
+
+
+@blueprint.post(
+    "/token",
+    tags=[SERVICE],
+    security=BEARER,
+    responses={200: schemas.Jwt, **_problems(401, 409, 422, 429, 500)},
+)
+def token() -> Response:
+    """A JWT of fifteen minutes in exchange for an API token: to hand to a page or a job."""
+    made = exchange(_who(), portal().settings)
+    if made is None:
+        return problem(409, TITLES[409], "Only an API token is exchanged, where JWT_SECRET is set.")
+    return _json(schemas.Jwt(access_token=made, expires_in=int(JWT_GOOD_FOR.total_seconds())))
+
+
+@blueprint.get(
+    "/venues",
+    tags=[VENUES],
+    security=BEARER,
+    responses={200: schemas.Venues, **_problems(401, 422, 429, 500)},
+)
+def venues(query: schemas.VenuesQuery) -> Response:
+    """The bearer's venues, by slug."""
+    who = _who()
+    after = sorted(each for each in who.venues if query.after is None or each > query.after)
+    shown = after[: query.limit]
+    items = [
+        schemas.Venue(venue_id=each, name=who.venues[each], role=who.roles[each]) for each in shown
+    ]
+    return _json(schemas.Venues(items=items, next=shown[-1] if len(after) > len(shown) else None))
+
+
+@blueprint.get(
+    "/venues/<venue_id>/connections",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={200: schemas.Connections, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def connections(path: schemas.VenuePath) -> Response:
+    """How each provider stands at the venue."""
+    with portal().scoped(path.venue_id) as session:
+        shown = cards(portal(), session, path.venue_id)
+    items = [_connection(path.venue_id, each) for each in shown]
+    return _json(schemas.Connections(items=items))
+
+
+@blueprint.get(
+    "/venues/<venue_id>/connections/<provider>",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={200: schemas.Connection, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def connection(path: schemas.ProviderPath) -> Response:
+    """How one provider stands at the venue."""
+    return _json(_stands(path.venue_id, _provider(path.provider)))
+
+
+@blueprint.put(
+    "/venues/<venue_id>/connections/<provider>",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={200: schemas.Connection, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def connect(path: schemas.ProviderPath, body: schemas.Key) -> Response:
+    """Connect an account by its API key, or give it a new key. For venue_admin.
+
+    Accounts that are opened by consent are connected in the portal, at `portal_url`.
+    """
+    provider = _provider(path.provider)
+    if provider.access.key is None:
+        return problem(409, TITLES[409], f"{provider.title} is opened by consent: at portal_url.")
+    try:
+        done = connecting.connect(
+            portal(),
+            provider,
+            connecting.typed(provider, body.key.get_secret_value()),
+            venue_id=path.venue_id,
+            who=_who(),
+            session_hash=b"",
+        )
+    except NotConnected as error:
+        return problem(409, TITLES[409], str(error))
+    if isinstance(done, Question):
+        return problem(409, TITLES[409], f"{done.why} Decide it in the portal.")
+    return _json(_stands(path.venue_id, provider))
+
+
+@blueprint.delete(
+    "/venues/<venue_id>/connections/<provider>",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={200: schemas.Ended, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def disconnect(path: schemas.ProviderPath) -> Response:
+    """End our access; the data stays. For venue_admin."""
+    held = _held(path.venue_id, _provider(path.provider))
+    left = connecting.disconnect(portal(), held, actor=_who().email)
+    return _json(schemas.Ended(left_to_do=left))
+
+
+@blueprint.post(
+    "/venues/<venue_id>/connections/<provider>/test",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={200: schemas.Answer, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def test(path: schemas.ProviderPath) -> Response:
+    """Ask the provider whose account it is. For venue_admin."""
+    answer = connecting.tried(portal(), _held(path.venue_id, _provider(path.provider)))
+    return _json(
+        schemas.Answer(ok=answer.ok, account_name=answer.account_name, message=answer.message)
+    )
+
+
+@blueprint.post(
+    "/venues/<venue_id>/connections/<provider>/syncs",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={202: schemas.Requested, **OF_A_VENUE, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def request_sync(path: schemas.ProviderPath) -> Any:
+    """Sync as soon as possible. For venue_admin."""
+    provider = _provider(path.provider)
+    if not _held(path.venue_id, provider).is_due:
+        stands = _stands(path.venue_id, provider)
+        return problem(409, TITLES[409], stands.headline)
+    added = connecting.ask_for_sync(
+        portal(), venue_id=path.venue_id, provider=provider.name, actor=_who().email
+    )
+    return _json(schemas.Requested(waiting=not added), 202)
+
+
+@blueprint.get(
+    "/venues/<venue_id>/syncs",
+    tags=[DATA],
+    security=BEARER,
+    responses={200: schemas.Syncs, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def syncs(path: schemas.VenuePath, query: schemas.SyncsQuery) -> Response:
+    """What was synced, the newest first."""
+    with portal().scoped(path.venue_id) as session:
+        rows = history.syncs(
+            session, provider=query.provider, before=query.before, limit=query.limit
+        )
+    items = [_sync(row) for row in rows]
+    return _json(
+        schemas.Syncs(items=items, next=rows[-1].started_at if len(rows) == query.limit else None)
+    )
+
+
+@blueprint.get(
+    "/venues/<venue_id>/streams",
+    tags=[DATA],
+    security=BEARER,
+    responses={200: schemas.Streams, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def streams(path: schemas.VenuePath, query: schemas.StreamsQuery) -> Response:
+    """How much there is of each stream, how fresh, and how much changes a day."""
+    with portal().scoped(path.venue_id) as session:
+        rows = history.streams(session, provider=query.provider)
+    items = [
+        schemas.Stream(
+            provider=row["provider"],
+            stream=row["stream"],
+            rows=row["rows"],
+            complete_up_to=row["cursor_at"],
+            full_pass_at=row["full_pass_at"],
+            outcome=row["outcome"],
+            error_kind=row["error_kind"],
+            volumes=row["volumes"],
+        )
+        for row in rows
+    ]
+    return _json(schemas.Streams(items=items))
+
+
+@blueprint.get(
+    "/venues/<venue_id>/audit",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={200: schemas.Deeds, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def audit(path: schemas.VenuePath, query: schemas.AuditQuery) -> Response:
+    """Who did what at the venue, the newest first."""
+    with portal().scoped(path.venue_id) as session:
+        rows = history.deeds(session, before=query.before, limit=query.limit)
+    items = [
+        schemas.Deed(
+            id=row.entry_id,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            provider=row.provider,
+            details=row.details,
+        )
+        for row in rows
+    ]
+    return _json(
+        schemas.Deeds(items=items, next=items[-1].id if len(items) == query.limit else None)
+    )
+
+
+@blueprint.get(
+    "/venues/<venue_id>/tokens",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={200: schemas.Tokens, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def tokens(path: schemas.VenuePath) -> Response:
+    """The API tokens that are open. For venue_admin."""
+    with portal().scoped(path.venue_id) as session:
+        rows = access.tokens(session)
+    return _json(schemas.Tokens(items=[schemas.Token(**row._mapping) for row in rows]))
+
+
+@blueprint.post(
+    "/venues/<venue_id>/tokens",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={201: schemas.Issued, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def issue_token(path: schemas.VenuePath, body: schemas.NewToken) -> Response:
+    """A new API token, shown this once. For venue_admin."""
+    token_id, made = _done(
+        path.venue_id,
+        lambda session: access.issue(
+            session,
+            path.venue_id,
+            name=body.name,
+            role=body.role,
+            days=body.days,
+            actor=_who().email,
+        ),
+    )
+    return _json(schemas.Issued(token_id=token_id, token=made), 201)
+
+
+@blueprint.delete(
+    "/venues/<venue_id>/tokens/<token_id>",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={204: None, **OF_A_VENUE, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def revoke_token(path: schemas.TokenPath) -> Any:
+    """From now on it opens nothing. For venue_admin."""
+    _done(
+        path.venue_id,
+        lambda session: access.revoke(session, path.venue_id, path.token_id, actor=_who().email),
+    )
+    return "", 204
+
+
+@blueprint.get(
+    "/venues/<venue_id>/members",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={200: schemas.Members, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def members(path: schemas.VenuePath) -> Response:
+    """Who may see the venue, and as what. For venue_admin."""
+    with portal().scoped(path.venue_id) as session:
+        rows = access.members(session)
+    items = [
+        schemas.Member(
+            user_id=row.user_id,
+            email=row.email,
+            name=row.name,
+            role=row.role,
+            signed_in_before=row.signed_in_before,
+        )
+        for row in rows
+    ]
+    return _json(schemas.Members(items=items))
+
+
+@blueprint.put(
+    "/venues/<venue_id>/members",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={204: None, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def invite_member(path: schemas.VenuePath, body: schemas.Invitation) -> Any:
+    """Invite an address, or give a member another role. For venue_admin."""
+    _done(
+        path.venue_id,
+        lambda session: access.admit(
+            session, path.venue_id, email=body.email, role=body.role, actor=_who().email
+        ),
+    )
+    return "", 204
+
+
+@blueprint.delete(
+    "/venues/<venue_id>/members/<user_id>",
+    tags=[ACCESS],
+    security=BEARER,
+    responses={204: None, **OF_A_VENUE, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def remove_member(path: schemas.MemberPath) -> Any:
+    """From now on they see nothing of the venue. For venue_admin."""
+    _done(
+        path.venue_id,
+        lambda session: access.dismiss(session, path.venue_id, path.user_id, actor=_who().email),
+    )
+    return "", 204
+
+
+@blueprint.get(
+    "/integrations",
+    tags=[ADMINISTRATION],
+    security=BEARER,
+    responses={200: schemas.Integrations, **_problems(401, 422, 429, 500)},
+)
+def list_integrations() -> Response:
+    """The providers there are, and whether each is on."""
+    with portal().engine.begin() as session:
+        rows = session.execute(select(integrations).order_by(integrations.c.provider)).all()
+    items = [_integration(row) for row in rows if row.provider in portal().providers]
+    return _json(schemas.Integrations(items=items))
+
+
+@blueprint.put(
+    "/integrations/<provider>",
+    tags=[ADMINISTRATION],
+    security=BEARER,
+    responses={204: None, **OF_A_VENUE, **WITH_A_BODY},
+)
+@called_by_administrators
+def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> Any:
+    """Switch a provider on or off, everywhere or at one venue. For administrators."""
+    provider = _provider(path.provider)
+    if body.venue_id is not None and body.venue_id not in _who().venues:
+        abort(404, "There is no such venue.")
+    action = {"on": "enable", "paused": "pause", "disabled": "disable"}[body.state]
+    switch_provider(
+        provider, action, venue_id=body.venue_id, reason=body.reason, actor=_who().email
+    )
+    return "", 204
+
+
+def _json(body: BaseModel, status: int = 200) -> Response:
+    response = jsonify(body.model_dump(mode="json"))
+    response.status_code = status
+    return response
+
+
+def _who() -> Person:
+    who = caller()
+    assert who is not None
+    return who
+
+
+def _provider(name: str) -> Provider:
+    if name not in portal().providers:
+        abort(404, "There is no such provider.")
+    return portal().providers[name]
+
+
+def _held(venue_id: str, provider: Provider) -> Connection:
+    with portal().scoped(venue_id) as session:
+        found = open_connections(session, venue_ids=[venue_id], providers=[provider.name])
+    if not found:
+        abort(404, f"{provider.title} is not connected.")
+    return found[0]
+
+
+def _stands(venue_id: str, provider: Provider) -> schemas.Connection:
+    with portal().scoped(venue_id) as session:
+        return _connection(venue_id, card(portal(), session, venue_id, provider.name))
+
+
+def _connection(venue_id: str, shown: Card) -> schemas.Connection:
+    held: Mapping[str, Any] | None = shown.account
+    name = shown.provider.name
+    of_card = "/connect" if shown.cure in ("connect", "reconnect") else ""
+    where = f"/venues/{venue_id}" + (f"/{name}{of_card}" if of_card else "")
+    return schemas.Connection(
+        provider=name,
+        title=shown.provider.title,
+        state=shown.state,
+        headline=shown.headline,
+        cure=shown.cure,
+        portal_url=f"{portal().settings.public_base_url}{where}",
+        account=held
+        and schemas.Account(
+            account_id=held["account_id"],
+            name=held["account_name"],
+            currency=held["currency"],
+            country=held["country"],
+            livemode=held["livemode"],
+        ),
+        rows=shown.rows,
+        last_sync_at=shown.last_sync,
+        complete_up_to=shown.fresh_at,
+        progress=schemas.Progress(
+            streams=shown.streams, streams_done=shown.streams_done, fetched=shown.fetched
+        )
+        if shown.state == "syncing"
+        else None,
+        reason=shown.reason if _who().may(venue_id, "venue_admin") else None,
+    )
+
+
+def _sync(row: Any) -> schemas.Sync:
+    title = portal().providers[row.provider].title
+    return schemas.Sync(
+        sync_id=row.sync_id,
+        provider=row.provider,
+        mode=row.mode,
+        outcome="running" if row.running else "failed" if row.failed else "succeeded",
+        started_at=row.started_at,
+        finished_at=None if row.running else row.finished_at,
+        streams=row.streams,
+        failed_streams=row.failed,
+        fetched=row.fetched,
+        inserted=row.inserted,
+        updated=row.updated,
+        deleted=row.deleted,
+        error_kind=row.error_kind,
+        message=cause(row.error_kind, title) if row.failed else None,
+    )
+
+
+def _integration(row: Any) -> schemas.Integration:
+    state = "disabled" if not row.enabled else "paused" if row.paused_at else "on"
+    return schemas.Integration(
+        provider=row.provider,
+        title=row.title,
+        state=state,
+        reason=row.pause_reason if state == "paused" else None,
+    )
+
+
+def _done(venue_id: str, change: Callable[[Any], Any]) -> Any:
+    """What ``change`` gives, in one transaction; aborts with its reason where it refuses."""
+    try:
+        with portal().scoped(venue_id) as session:
+            return change(session)
+    except NotDone as error:
+        abort(problem(409, TITLES[409], str(error)))
