@@ -25,7 +25,7 @@ from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
 from tests.connected import UNHURRIED
-from tests.oauth_portal.conftest import MANAGER
+from tests.oauth_portal.conftest import ADMIN, MANAGER
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -139,6 +139,11 @@ def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
     expect(page.get_by_role("row")).to_have_count(5)
     looked_at(page, "history")
 
+    page.get_by_role("link", name="Data", exact=True).click()
+    streams = sum(len(provider.stream_names) for provider in PROVIDERS.values())
+    expect(page.locator("tbody tr")).to_have_count(streams)
+    looked_at(page, "data")
+
     sandbox.quickbooks.tokens.revoke(accounts["quickbooks"].id)
     page.get_by_role("link", name="Hall", exact=True).click()
     card = page.locator("#card-quickbooks")
@@ -166,3 +171,45 @@ def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
     page.get_by_role("button", name="Disconnect Mailchimp").click()
     expect(page.get_by_text("One thing is left for you")).to_be_visible()
     expect(page.get_by_role("link", name="Connect Mailchimp")).to_be_visible()
+
+
+@pytest.mark.timeout(180)
+def test_an_administrator_divides_an_account_and_lets_people_and_programs_in(
+    page: Page, served: str, here: Settings, sandbox: Sandbox
+) -> None:
+    group = sandbox.square.create_account("of-two", name="Two Houses", size=5, locations=3)
+    page.goto(f"{served}/venues/hall/square/connect")
+    page.get_by_label("E-mail").fill(ADMIN)
+    page.get_by_role("button", name="Sign in for development").click()
+    for venue in ("Hall", "Bar"):
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"Connect Square to {venue}")
+        page.get_by_role("button", name="Continue to Square").click()
+        page.locator(f"button[value='{group.id}']").click()
+        if venue == "Hall":
+            page.goto(f"{served}/venues/bar/square/connect")
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Which locations of Two Houses are whose?"
+    )
+    looked_at(page, "divide")
+    page.get_by_label("Foyer Bar").select_option("Bar")
+    page.get_by_role("button", name="Connect and divide").click()
+    expect(page.get_by_role("status").first).to_contain_text("Square is connected: Two Houses")
+
+    page.get_by_role("link", name="Access").click()
+    page.get_by_label("E-mail address of whom you invite").fill("new@bar.example")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_role("status").first).to_contain_text("new@bar.example can sign in now")
+    page.get_by_label("What the API token is for").fill("dashboard")
+    page.get_by_role("button", name="Issue an API token").click()
+    token = page.locator("code.token").inner_text()
+    assert token.startswith("vit_")
+    looked_at(page, "access")
+    page.reload()
+    page.get_by_role("button", name="Revoke dashboard").click()
+    expect(page.get_by_role("status").first).to_contain_text("opens nothing any more")
+    page.get_by_role("button", name="Remove manager@bar.example").click()
+    expect(page.get_by_role("alert")).to_contain_text("Somebody has to manage the venue")
+
+    page.get_by_role("link", name="All venues").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    looked_at(page, "administration")

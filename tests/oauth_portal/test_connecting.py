@@ -170,6 +170,84 @@ def test_an_account_that_another_venue_has_is_refused_without_naming_the_venue(
     assert held(pipeline_engine) == {}
 
 
+@pytest.fixture
+def group(sandbox: Sandbox) -> Any:
+    """A Square account with three locations."""
+    name = f"group-{len(sandbox.square.accounts)}"
+    return sandbox.square.create_account(name, size=10, locations=3)
+
+
+def pending_of(page: str) -> str:
+    return page.split('name="pending_id" value="')[1].split('"')[0]
+
+
+def owned(engine: Engine, venue_id: str) -> tuple[list[str], bool]:
+    connection = held(engine, venue_id)["square"]
+    return list(connection.location_ids or ("all",)), connection.is_primary
+
+
+def test_one_account_at_two_venues_asks_which_locations_go_where(
+    sign_in: SignIn, group: Any, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    admin = sign_in(ADMIN)
+    one, two, three = sorted(group.ids("locations"))
+    admin.connects("hall", "square", group)
+    question = admin.connects("bar", "square", group)
+    assert question.status_code == 200
+    assert question.text.count("<select") == 4
+    assert held(pipeline_engine, "bar") == {}
+    form = {"pending_id": pending_of(question.text), "primary": "bar"}
+    chosen = {f"location.{one}": "hall", f"location.{two}": "bar", f"location.{three}": ""}
+    done = admin.post("/venues/bar/divide", form | chosen)
+    assert done.status_code == 303, done.text
+    assert owned(pipeline_engine, "hall") == ([one], False)
+    assert owned(pipeline_engine, "bar") == ([two], True)
+    assert sorted(asked(pipeline_engine)) == [("bar", "square"), ("hall", "square")]
+    assert admin.post("/venues/bar/divide", form | chosen).status_code == 400
+    # To connect again asks nothing, and leaves it as it stands.
+    assert admin.connects("hall", "square", group).status_code == 303
+    assert owned(pipeline_engine, "hall") == ([one], False)
+
+
+def test_a_manager_gets_what_is_free_and_nothing_of_a_venue_that_is_not_theirs(
+    sign_in: SignIn, group: Any, pipeline_engine: Engine
+) -> None:
+    one, two, three = sorted(group.ids("locations"))
+    admin, manager = sign_in(ADMIN), sign_in()
+    admin.connects("bar", "square", group)
+    refused = manager.connects("hall", "square", group)
+    assert (refused.status_code, "manages both venues" in refused.text) == (400, True)
+    question = admin.connects("hall", "square", group)
+    chosen = {f"location.{one}": "bar", f"location.{two}": "hall"}
+    admin.post("/venues/hall/divide", {"pending_id": pending_of(question.text)} | chosen)
+    manager.post("/venues/hall/square/disconnect")
+    assert owned(pipeline_engine, "bar") == ([one], False)
+    question = manager.connects("hall", "square", group)
+    assert question.text.count("another venue") > 0
+    greedy = {f"location.{each}": "hall" for each in (one, two, three)}
+    foreign = {f"location.{three}": "bar", "primary": "bar"}
+    pending = {"pending_id": pending_of(question.text)}
+    done = manager.post("/venues/hall/divide", pending | greedy | foreign)
+    assert done.status_code == 303, done.text
+    assert owned(pipeline_engine, "bar")[0] == [one]
+    assert owned(pipeline_engine, "hall")[0] == [two]
+
+
+@pytest.mark.parametrize("chosen", [{}, {"location.L-unknown": "hall"}, {"all": "bar"}])
+def test_an_answer_that_leaves_a_venue_nothing_changes_nothing(
+    sign_in: SignIn, group: Any, pipeline_engine: Engine, chosen: dict[str, str]
+) -> None:
+    admin = sign_in(ADMIN)
+    admin.connects("hall", "square", group)
+    question = admin.connects("bar", "square", group)
+    if "all" in chosen:
+        chosen = {f"location.{each}": "bar" for each in group.ids("locations")}
+    refused = admin.post("/venues/bar/divide", {"pending_id": pending_of(question.text)} | chosen)
+    assert refused.status_code == 400
+    assert held(pipeline_engine, "bar") == {}
+    assert owned(pipeline_engine, "hall") == (["all"], True)
+
+
 def test_disconnecting_ends_our_access_there_and_destroys_what_is_held_here(
     sign_in: SignIn, accounts: dict[str, Any], sandbox: Sandbox, pipeline_engine: Engine
 ) -> None:
