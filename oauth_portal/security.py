@@ -3,7 +3,6 @@ to whom it does not concern."""
 
 import hmac
 import re
-import secrets
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -56,11 +55,15 @@ def protect(app: Flask, settings: Settings) -> Limiter:
 
 
 def csrf_token() -> str:
-    """What a form of this browser has to send with it."""
+    """What a form of this browser has to send with it: made of its cookie, and kept nowhere."""
     held = browser()
-    if "csrf" not in held:
-        held["csrf"] = secrets.token_urlsafe(32)
-    return str(held["csrf"])
+    if held.new:
+        held.modified = True  # The cookie has to last until the form comes back.
+    return _token_of(held.name)
+
+
+def _token_of(name: str) -> str:
+    return hmac.new(name.encode(), b"csrf", "sha256").hexdigest()
 
 
 def request_id() -> str:
@@ -108,7 +111,7 @@ def _refuse_forgeries() -> None:
     if origin is not None and urlsplit(origin).netloc != request.host:
         abort(403, "This form came from another site.")
     given = request.form.get("csrf_token") or request.headers.get("X-CSRF-Token", "")
-    if not hmac.compare_digest(given.encode(), str(browser().get("csrf", "-")).encode()):
+    if not hmac.compare_digest(given.encode(), _token_of(browser().name).encode()):
         abort(403, "This page was open for too long: load it again, then try once more.")
 
 

@@ -411,6 +411,9 @@ def test_each_provider_says_whose_account_it_is_before_it_is_stored(
     assert "reconnect the account" in said
     assert "canary" not in said
     assert len(read_json(run_here("status", "--json"))["connections"]) == 1
+    removed = succeeded(run_here("venues", "remove", "hall", "--yes", **here))
+    assert f"({account.name}): its credentials are destroyed, for good" in removed
+    assert read_json(run_here("status", "--json"))["connections"] == []
 
 
 def test_venues_that_share_an_account_are_connected_by_location(

@@ -78,7 +78,8 @@ def list_(application: Application, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def remove(application: Application, slug: str, yes: bool) -> None:
-    """Remove the venue SLUG with all that is its own, for ever.
+    """Remove the venue SLUG with all that is its own, for ever: our access is ended at its
+    providers, where they let us, and its credentials are destroyed.
 
     Its credentials, its rows in raw, analytics and marts, its syncs' history, its partition in
     Dagster and its analysts' role. Says what there is and asks first.
@@ -92,11 +93,31 @@ def remove(application: Application, slug: str, yes: bool) -> None:
         click.echo(f"{'':>12} the role of its analysts and its partition in Dagster")
         if not yes and not _confirmed(f"delete all of this for ever, and {slug} with it?"):
             raise IntegrationError(f"{slug} was not removed: answer y, or give --yes")
+        _end_access(application, slug)
         remove_venue(owner, slug)
         # Last, or the sensor that keeps the partitions might bring it back.
         with open_instance(application.settings) as instance:
             instance.delete_dynamic_partition("venues", slug)
     click.echo(f"removed {slug}")
+
+
+def _end_access(application: Application, slug: str) -> None:
+    """Disconnect everything of the venue; what cannot be ended from here is said."""
+    from integration_pipelines.core.credentials import Keeper, Vault, end, open_connections
+    from integration_pipelines.providers import PROVIDERS
+
+    with application.engine() as engine:
+        with engine.connect() as session:
+            found = open_connections(session, venue_ids=[slug])
+        vault = Vault(application.settings) if found else None
+        for connection in found:
+            provider = PROVIDERS[connection.provider]
+            assert vault is not None
+            left = end(Keeper(application.settings, engine, vault, provider, connection))
+            click.echo(
+                f"{provider.title} account {connection.account_id} ({connection.account_name}): "
+                f"its credentials are destroyed, for good{f'; {left}' if left else ''}"
+            )
 
 
 def _confirmed(question: str) -> bool:

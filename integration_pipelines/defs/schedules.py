@@ -8,6 +8,7 @@ from integration_pipelines.core.budget import read_budgets
 from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
+from integration_pipelines.defs.housekeeping import keep_house
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.renewal import AHEAD, renew_tokens
 from integration_pipelines.defs.resources import Pipeline
@@ -64,6 +65,16 @@ def token_renewal(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
     with pipeline.engine.connect() as session:
         due = due_for_renewal(session, pipeline.settings, PROVIDERS, ahead=AHEAD)
     return dg.RunRequest() if due else dg.SkipReason("no token ends soon")
+
+
+@dg.schedule(
+    job=keep_house,
+    cron_schedule="25 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def hourly_housekeeping() -> dg.RunRequest:
+    """Once an hour: what the portal kept for minutes."""
+    return dg.RunRequest()
 
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:

@@ -1,5 +1,6 @@
 """What each day brought, a row a stream, so that charts and totals need no look at every sync; and
-a flag by which a connection asks to be read anew, for who may not touch raw rows.
+a flag by which a connection asks to be read anew, for who may not touch raw rows; and an end for
+what the portal kept for minutes.
 
 Revision ID: 0007
 """
@@ -12,6 +13,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+SHORT_LIVED = ("oauth_states", "pending_connections", "portal_sessions")
 COUNTS = ("inserted", "updated", "deleted")
 
 
@@ -78,9 +80,34 @@ def upgrade() -> None:
     )
     op.execute("ALTER TABLE control.sync_logs FORCE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE control.sync_days FORCE ROW LEVEL SECURITY")
+    for table in ("oauth_states", "pending_connections"):
+        for command in ("SELECT", "DELETE"):
+            op.execute(
+                f"CREATE POLICY owner_ends_{command.lower()} ON control.{table} FOR {command}"
+                " TO CURRENT_USER USING (expires_at < now())"
+            )
+    counted = " + ".join(f"(SELECT count(*) FROM {table})" for table in SHORT_LIVED)
+    deleted = ", ".join(
+        f"{table} AS (DELETE FROM control.{table} WHERE expires_at < now() RETURNING 1)"
+        for table in SHORT_LIVED
+    )
+    op.execute(
+        "CREATE FUNCTION control.purge_expired() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+        f" SET search_path = pg_catalog, pg_temp AS $$ WITH {deleted} SELECT {counted} $$"
+    )
+    op.execute(
+        "COMMENT ON FUNCTION control.purge_expired() IS 'Delete sessions, consents begun and"
+        " questions never answered whose time is over; how many.'"
+    )
+    op.execute("REVOKE ALL ON FUNCTION control.purge_expired() FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION control.purge_expired() TO pipeline")
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION control.purge_expired()")
+    for table in ("oauth_states", "pending_connections"):
+        for command in ("select", "delete"):
+            op.execute(f"DROP POLICY owner_ends_{command} ON control.{table}")
     op.drop_table("sync_days", schema="control")
     op.drop_index("sync_logs_started_at_idx", "sync_logs", schema="control")
     op.drop_column("connections", "begins_anew", schema="control")

@@ -85,6 +85,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "nightly_full",
         "daily_census",
         "token_renewal",
+        "hourly_housekeeping",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "requested_syncs",
