@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: help setup demo test dev bench lint lock
+PICTURES := empty-1280 connect-square-1280 well-1280 broken-1280
+
+.PHONY: help setup demo test dev bench lint lock pictures
 
 help:
 	@echo "make setup   the virtual environment, .venv/, from requirements.lock"
@@ -15,6 +17,7 @@ help:
 	@echo "make test    every test (PYTEST_ARGS is passed on to pytest)"
 	@echo "make bench   the benchmarks, as tables and as JSON under benchmarks/results/"
 	@echo "make lint    style, types and import contracts"
+	@echo "make pictures  the README's, taken anew from the portal as it runs"
 	@echo "make lock    resolve requirements.lock again after a change of pyproject.toml"
 
 setup: $(STAMP)
@@ -37,6 +40,12 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+pictures: $(STAMP)
+	@set -e; taken=$$(mktemp -d); \
+	SCREENSHOTS=$$taken $(PYTHON) -m pytest -q tests/oauth_portal/test_browser.py; \
+	for name in $(PICTURES); do cp $$taken/$$name.png oauth_portal/pictures/; done; \
+	rm -r $$taken
 
 lock: $(STAMP)
 	$(UV_COMPILE) pyproject.toml --group dev --output-file requirements.lock

@@ -10,6 +10,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.models.server import Server
 from flask_openapi3.openapi import OpenAPI
 from sqlalchemy import text
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from integration_pipelines.core.credentials import Vault
 from integration_pipelines.core.database import Role, create_engine
@@ -44,6 +45,8 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
         validation_error_model=Problem,
         doc_ui=False,
     )
+    proxies = settings.trusted_proxies
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     app.session_interface = PostgresSessions()
     engine = create_engine(settings, Role.PORTAL, application_name="portal")
     app.extensions[EXTENSION] = Portal(settings, engine, Vault(settings), PROVIDERS)

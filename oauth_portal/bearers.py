@@ -36,6 +36,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 PREFIX = "vit_"
 """What an API token begins with, so that a scanner for leaked secrets can know it."""
 LONGEST = 4096
+SHORTEST_SECRET = 32
 JWT_GOOD_FOR = timedelta(minutes=15)
 LEEWAY = timedelta(seconds=30)
 LONGEST_LIFE = timedelta(hours=24)
@@ -74,6 +75,10 @@ def verifier(settings: Settings) -> Verifier | None:
         raise ConfigurationError("JWT_PUBLIC_KEY is of a kind that is not taken: RSA, EC, Ed25519")
     if settings.jwt_secret:
         secret = settings.jwt_secret.get_secret_value()
+        if len(secret) < SHORTEST_SECRET:
+            raise ConfigurationError(
+                f"JWT_SECRET is shorter than {SHORTEST_SECRET} characters: `openssl rand -hex 32`"
+            )
         return Verifier(secret, "HS256", audience, settings.public_base_url)
     return None
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 from sqlalchemy import Connection as Session
 from sqlalchemy import delete, func, insert, select, update
@@ -25,6 +26,7 @@ from integration_pipelines.core.errors import (
     ConfigurationError,
     IntegrationError,
     Refused,
+    VaultError,
 )
 from integration_pipelines.core.ingest import (
     Share,
@@ -42,6 +44,8 @@ from oauth_portal.cards import cause
 from oauth_portal.people import Person, note
 from oauth_portal.portal import Portal
 from oauth_portal.sessions import hashed
+
+log = structlog.get_logger(__name__)
 
 GOOD_FOR = timedelta(minutes=10)
 PENDING = "pending_connection"
@@ -183,6 +187,8 @@ def exchange(
         ) from error
     except ConfigurationError as error:
         raise NotConnected(f"Nothing was connected: {error}.") from error
+    except IntegrationError as error:
+        raise _not_answered(provider) from error
 
 
 def typed(provider: Provider, key: str) -> BaseModel:
@@ -225,10 +231,7 @@ def connect(
     except ConfigurationError as error:
         raise NotConnected(f"Nothing was connected: {error}.") from error
     except IntegrationError as error:
-        raise NotConnected(
-            f"{provider.title} did not answer properly just now. Nothing was connected: try again "
-            "in a minute."
-        ) from error
+        raise _not_answered(provider) from error
     offer = _Offer(provider, account, credentials)
     held = _held(portal, provider, venue_id)
     others = _others(portal, offer, venue_id)
@@ -421,6 +424,8 @@ def _store(
                 settle(session)
     except ConfigurationError as error:
         raise NotConnected(f"Nothing was connected: {error}.") from error
+    except VaultError as error:
+        raise _not_sealed(error) from error
     ask_for_sync(portal, venue_id=venue_id, provider=provider.name, actor=who.email)
     return connection
 
@@ -429,9 +434,12 @@ def _keep(portal: Portal, offer: _Offer, venue_id: str, session_hash: bytes) -> 
     """Keep the offered account, sealed, until its question is answered: under what name."""
     pending_id = secrets.token_urlsafe(24)
     provider, account = offer.provider, offer.account
-    sealed = portal.vault.seal(
-        _as_json(offer.credentials), venue_id=venue_id, provider=provider.name, field=PENDING
-    )
+    try:
+        sealed = portal.vault.seal(
+            _as_json(offer.credentials), venue_id=venue_id, provider=provider.name, field=PENDING
+        )
+    except VaultError as error:
+        raise _not_sealed(error) from error
     described: dict[str, Any] = {
         "account_id": account.account_id,
         "name": account.name,
@@ -476,11 +484,29 @@ def _take(portal: Portal, venue_id: str, pending_id: str, session_hash: bytes) -
     if row is None or not row.good:
         raise NotConnected("This question is too old. Nothing was changed: begin again.")
     provider = portal.providers[row.provider]
-    opened = portal.vault.open(
-        row.credentials, venue_id=venue_id, provider=provider.name, field=PENDING
-    )
+    try:
+        opened = portal.vault.open(
+            row.credentials, venue_id=venue_id, provider=provider.name, field=PENDING
+        )
+    except VaultError as error:
+        raise _not_sealed(error) from error
     credentials = provider.credentials.model_validate_json(opened)
     return _Offer(provider, Account(**row.account), credentials)
+
+
+def _not_answered(provider: Provider) -> NotConnected:
+    return NotConnected(
+        f"{provider.title} did not answer properly just now. Nothing was connected: try again in a "
+        "minute."
+    )
+
+
+def _not_sealed(error: VaultError) -> NotConnected:
+    log.error("the vault does not seal", exc_info=error)
+    return NotConnected(
+        "What opens an account cannot be locked away safely at the moment, so nothing was "
+        "connected. Try again in a few minutes."
+    )
 
 
 def _as_json(credentials: BaseModel) -> bytes:

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = None
     oidc_client_secret: SecretStr | None = None
     public_base_url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$")
+    trusted_proxies: int = Field(default=0, ge=0, le=5)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -84,6 +85,8 @@ class Settings(BaseSettings):
                 )
             if not value.startswith(("http://", "https://")):
                 raise ValueError(f"{name.upper()} must be a URL such as http://127.0.0.1:9000")
+        if self.jwt_secret is not None and self.jwt_public_key is not None:
+            raise ValueError("JWT_SECRET and JWT_PUBLIC_KEY are two ways: set one of them")
         if self.app_env is AppEnv.PRODUCTION:
             if self.database_url is None:
                 raise ValueError(

@@ -282,9 +282,11 @@ def test_22_a_public_key_is_nobodys_secret(
         app.extensions[EXTENSION].engine.dispose()
 
 
-def test_a_public_key_that_is_none_is_named_at_the_start(here: Settings, people: None) -> None:
+def test_a_key_that_is_none_or_weak_is_named_at_the_start(here: Settings, people: None) -> None:
     with pytest.raises(ConfigurationError, match="JWT_PUBLIC_KEY is no public key"):
         create_app(here.model_copy(update={"jwt_public_key": "nonsense"}))
+    with pytest.raises(ConfigurationError, match="JWT_SECRET is shorter"):
+        create_app(here.model_copy(update={"jwt_secret": SecretStr("short")}))
 
 
 def test_an_api_token_is_exchanged_for_a_jwt_that_dies_with_it(

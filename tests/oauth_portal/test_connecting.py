@@ -8,9 +8,12 @@ from sqlalchemy import Engine, text
 
 from integration_pipelines.core.credentials import Vault, load_credentials, open_connections
 from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
+from oauth_portal import create_app
+from oauth_portal.portal import EXTENSION
 from provider_sandbox import Sandbox
-from tests.oauth_portal.conftest import ADMIN, OTHER, VIEWER, SignIn
+from tests.oauth_portal.conftest import ADMIN, MANAGER, OTHER, VIEWER, Browser, SignIn
 
 
 @pytest.fixture
@@ -277,6 +280,46 @@ def test_a_connection_is_tested_by_asking_the_provider(
     sandbox.square.revoke_grants(accounts["square"].id)
     shown = browser.get(browser.post("/venues/hall/square/test").headers["Location"]).text
     assert "does not let us in any more" in shown
+
+
+def test_15_nothing_is_connected_while_nothing_can_be_sealed(
+    here: Settings, people: None, accounts: dict[str, Any], pipeline_engine: Engine
+) -> None:
+    arn = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000"
+    away = here.model_copy(update={"kms_key_id": arn, "aws_endpoint_url_kms": "http://127.0.0.1:9"})
+    app = create_app(away)
+    browser = Browser(app, away)
+    browser.post("/sign-in/development", {"email": MANAGER})
+    key = accounts["stripe"].api_key
+    by_key = browser.post("/venues/hall/stripe/key", {"key": key})
+    by_consent = browser.connects("hall", "square", accounts["square"])
+    for refused in (by_key, by_consent):
+        assert refused.status_code == 400
+        assert "cannot be locked away safely at the moment" in refused.text
+        assert key not in refused.text
+    assert held(pipeline_engine) == {}
+    assert asked(pipeline_engine) == []
+    app.extensions[EXTENSION].engine.dispose()
+
+
+def test_23_a_data_centre_that_is_no_label_gets_no_token(
+    sign_in: SignIn,
+    accounts: dict[str, Any],
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    browser, before = sign_in(), len(sandbox.requests)
+    for told in ("x@evil", "169.254.169.254#", "us1/../x", "us1.evil.example", ""):
+        label = {"dc": told}
+        monkeypatch.setattr("provider_sandbox.mailchimp.shapes.metadata", lambda _, say=label: say)
+        refused = browser.connects("hall", "mailchimp", accounts["mailchimp"])
+        assert refused.status_code == 400, told
+        by_key = browser.post("/venues/hall/mailchimp/key", {"key": f"{'a' * 32}-{told}"})
+        assert by_key.status_code == 400, told
+    asked_since = list(sandbox.requests)[before:]
+    assert [path for (*_, path) in asked_since if "/3.0" in path] == []
+    assert held(pipeline_engine) == {}
 
 
 def test_a_viewer_sees_and_changes_nothing(
