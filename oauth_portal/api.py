@@ -11,10 +11,13 @@ from flask import Response, abort, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection as Session
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from integration_pipelines.core import mappings
 from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integrations
 from oauth_portal import access, connecting, history, schemas
@@ -30,7 +33,7 @@ from oauth_portal.bearers import (
 )
 from oauth_portal.cards import Card, card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
-from oauth_portal.people import Person
+from oauth_portal.people import Person, note
 from oauth_portal.portal import portal
 from oauth_portal.security import problem
 
@@ -58,9 +61,17 @@ def _problems(*codes: int) -> dict[Any, Any]:
     }
 
 
-VENUES, CONNECTIONS, DATA, ACCESS, ADMINISTRATION, SERVICE = (
+VENUES, CONNECTIONS, DATA, MAPPINGS, ACCESS, ADMINISTRATION, SERVICE = (
     Tag(name=name)
-    for name in ("Venues", "Connections", "Data", "Access", "Administration", "Service")
+    for name in (
+        "Venues",
+        "Connections",
+        "Data",
+        "Mappings",
+        "Access",
+        "Administration",
+        "Service",
+    )
 )
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
 OF_A_VENUE = _problems(401, 403, 404, 422, 429, 500)
@@ -437,6 +448,144 @@ def remove_member(path: schemas.MemberPath) -> Any:
 
 
 @blueprint.get(
+    "/mappings/targets",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Targets, **_problems(401, 422, 429, 500)},
+)
+def mapping_targets() -> Response:
+    """What may be mapped: entities, their fields, and the streams that are read."""
+    return _json(
+        schemas.Targets(
+            fields={name: dict(target.fields) for name, target in mappings.TARGETS.items()},
+            streams={name: dict(target.streams) for name, target in mappings.TARGETS.items()},
+        )
+    )
+
+
+@blueprint.get(
+    "/venues/<venue_id>/mappings",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Mappings, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def list_mappings(path: schemas.VenuePath) -> Response:
+    """The venue's own rules that hold now; every other field is as it ships."""
+    with portal().scoped(path.venue_id) as session:
+        rows = mappings.rules_in_force(session)
+    return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
+
+
+@blueprint.put(
+    "/venues/<venue_id>/mappings",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Version, **OF_A_VENUE, **WITH_A_BODY},
+)
+@called_at_venue("venue_admin")
+def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
+    """Let a rule hold from the venue's next build on, which begins at once. It is tried on the
+    venue's latest rows first, and refused where it fails on all. For venue_admin."""
+    rule, who = _rule(body), _who()
+
+    def change(session: Session) -> int:
+        version = mappings.set_rule(session, path.venue_id, rule, by=who.email, reason=body.reason)
+        named = f"{rule.target_table}.{rule.target_field}"
+        note(session, path.venue_id, who.email, f"mapped {named}", rule.provider, version=version)
+        return version
+
+    version = _remapped(path.venue_id, rule.provider, change)
+    return _json(schemas.Version(version=version))
+
+
+@blueprint.post(
+    "/venues/<venue_id>/mappings/preview",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Preview, **OF_A_VENUE, **WITH_A_BODY},
+)
+@called_at_venue("venue_admin")
+def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
+    """What a rule would make of the venue's latest rows; nothing is changed. For venue_admin."""
+    with portal().scoped(path.venue_id) as session:
+        tried = mappings.preview(session, _rule(body))
+    return _json(
+        schemas.Preview(
+            rows=tried.rows,
+            filled=tried.filled,
+            changed=tried.changed,
+            failures=dict(tried.failures),
+            examples=[dict(each) for each in tried.examples],
+        )
+    )
+
+
+@blueprint.get(
+    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Mappings, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def mapping_versions(path: schemas.FieldPath) -> Response:
+    """All that a field's rule ever was, the latest first."""
+    with portal().scoped(path.venue_id) as session:
+        rows = mappings.versions(session, path.provider, path.target_table, path.target_field)
+    return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
+
+
+@blueprint.delete(
+    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={204: None, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def remove_mapping(path: schemas.FieldPath) -> Any:
+    """Let what ships hold again. For venue_admin."""
+    who = _who()
+
+    def change(session: Session) -> None:
+        mappings.remove_rule(session, path.provider, path.target_table, path.target_field)
+        named = f"{path.target_table}.{path.target_field}"
+        note(session, path.venue_id, who.email, f"removed the rule of {named}", path.provider)
+
+    _remapped(path.venue_id, path.provider, change)
+    return "", 204
+
+
+@blueprint.post(
+    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>/rollback",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Version, **OF_A_VENUE, **WITH_A_BODY},
+)
+@called_at_venue("venue_admin")
+def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Response:
+    """Let an earlier version hold again, as a new one. For venue_admin."""
+    who = _who()
+
+    def change(session: Session) -> int:
+        version = mappings.roll_back(
+            session,
+            path.venue_id,
+            path.provider,
+            path.target_table,
+            path.target_field,
+            to=body.to,
+            by=who.email,
+            reason=body.reason,
+        )
+        named = f"{path.target_table}.{path.target_field}"
+        did = f"rolled {named} back to version {body.to}"
+        note(session, path.venue_id, who.email, did, path.provider, version=version)
+        return version
+
+    return _json(schemas.Version(version=_remapped(path.venue_id, path.provider, change)))
+
+
+@blueprint.get(
     "/integrations",
     tags=[ADMINISTRATION],
     security=BEARER,
@@ -467,6 +616,49 @@ def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> A
         provider, action, venue_id=body.venue_id, reason=body.reason, actor=_who().email
     )
     return "", 204
+
+
+def _rule(given: schemas.NewRule) -> mappings.Rule:
+    return mappings.Rule.model_validate(given.model_dump(exclude={"reason"}))
+
+
+def _remapped(venue_id: str, provider: str, change: Callable[[Session], Any]) -> Any:
+    """What ``change`` gives, with the venue's next sync, and with it the build, asked for."""
+    if provider not in portal().providers:
+        abort(404, "There is no such provider.")
+    try:
+        with portal().scoped(venue_id) as session:
+            changed = change(session)
+            held = open_connections(session, venue_ids=[venue_id], providers=[provider])
+    except mappings.NoSuchRule as error:
+        abort(404, f"{error}.")
+    except ConfigurationError as error:
+        abort(problem(422, TITLES[422], f"{error}."))
+    if held and held[0].is_due:
+        connecting.ask_for_sync(portal(), venue_id=venue_id, provider=provider, actor=_who().email)
+    return changed
+
+
+def _mapping(row: Any) -> schemas.Mapping:
+    applied = row.applied_at is not None and (
+        row.superseded_at is None or row.applied_at >= row.superseded_at
+    )
+    return schemas.Mapping(
+        provider=row.provider,
+        target_table=row.target_table,
+        target_field=row.target_field,
+        version=row.version,
+        source_path=row.source_path,
+        transforms=row.transforms,
+        default=row.default_value,
+        required=row.required,
+        type=row.type,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        reason=row.reason,
+        superseded_at=row.superseded_at,
+        applied=applied,
+    )
 
 
 def _json(body: BaseModel, status: int = 200) -> Response:

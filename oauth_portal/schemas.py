@@ -13,6 +13,7 @@ from pydantic import (
     SecretStr,
 )
 
+from integration_pipelines.core.mappings import Rule
 from integration_pipelines.core.tables import SLUG
 
 Role = Literal["venue_admin", "viewer"]
@@ -291,3 +292,64 @@ class Integration(BaseModel):
 
 class Integrations(BaseModel):
     items: list[Integration]
+
+
+class FieldPath(VenuePath):
+    """One field of an entity, as one provider fills it."""
+
+    provider: str = Field(pattern="^[a-z]{1,32}$")
+    target_table: str = Field(pattern="^[a-z_]{1,48}$")
+    target_field: str = Field(pattern="^[a-z0-9_.]{1,64}$")
+
+
+class NewRule(Rule):
+    reason: Text | None = None
+
+
+class RollBack(In):
+    to: int = Field(ge=1, le=1_000_000, description="The version that is to hold again.")
+    reason: Text | None = None
+
+
+class Mapping(BaseModel):
+    """A rule as it holds or held. ``applied``: whether a build has taken it in."""
+
+    provider: str
+    target_table: str
+    target_field: str
+    version: int
+    source_path: str
+    transforms: list[dict[str, Any]]
+    default: str | int | float | bool | None
+    required: bool
+    type: str | None
+    created_by: str
+    created_at: datetime
+    reason: str | None
+    superseded_at: datetime | None
+    applied: bool
+
+
+class Mappings(BaseModel):
+    items: list[Mapping]
+
+
+class Version(BaseModel):
+    version: int
+
+
+class Preview(BaseModel):
+    """What the rule makes of the venue's latest rows; see core.mappings.Preview."""
+
+    rows: int
+    filled: int
+    changed: int
+    failures: dict[str, int]
+    examples: list[dict[str, Any]]
+
+
+class Targets(BaseModel):
+    """By entity: its fields with their types, and by provider the stream whose payload is read."""
+
+    fields: dict[str, dict[str, str]]
+    streams: dict[str, dict[str, str]]

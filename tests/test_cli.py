@@ -279,6 +279,39 @@ def test_users_are_invited_listed_and_removed(run_here: Run) -> None:
     assert "nobody has the address" in refused(run_here("users", "remove", "ana@anker.example"))
 
 
+def test_mappings_are_validated_previewed_set_and_listed(run_here: Run) -> None:
+    succeeded(run_here("venues", "add", "anker"))
+    rule = {
+        "provider": "stripe",
+        "target_table": "customers",
+        "target_field": "custom.table",
+        "type": "integer",
+        "source_path": "metadata.table",
+    }
+    given = json.dumps([rule, rule | {"target_field": "name", "type": None}])
+    assert "2 rules can be" in succeeded(run_here("mappings", "validate", stdin=given))
+    wrong = json.dumps(rule | {"source_path": "a'); DROP TABLE x--"})
+    assert "makes no sense from character 2" in refused(
+        run_here("mappings", "validate", stdin=wrong)
+    )
+    assert "is not a rule in JSON" in refused(run_here("mappings", "validate", stdin="x"))
+    at_anker = ("--venue", "anker")
+    assert "no rule of its own" in succeeded(run_here("mappings", "list", *at_anker))
+    seen = succeeded(run_here("mappings", "preview", *at_anker, stdin=given))
+    assert "customers.custom.table: of 0 rows 0 get a value" in seen
+    told = succeeded(run_here("mappings", "set", *at_anker, "--reason", "seats", stdin=given))
+    assert "stripe customers.custom.table: version 1" in told
+    listed = read_json(run_here("mappings", "list", *at_anker, "--json"))
+    assert [(each["field"], each["reason"], each["applied"]) for each in listed] == [
+        ("customers.custom.table", "seats", False),
+        ("customers.name", "seats", False),
+    ]
+    assert "metadata.table" in succeeded(run_here("mappings", "list", *at_anker))
+    assert "there is no venue nowhere" in refused(
+        run_here("mappings", "set", "--venue", "nowhere", stdin=given)
+    )
+
+
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
     assert read_json(run("status", "--json")) == {"connections": [], "budgets": []}

@@ -22,6 +22,7 @@ COMMANDS = {
     "disconnect": ("connections", "Disconnect a venue's account; its data stays."),
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
+    "mappings": ("mappings", "Rules by which a venue fills its own fields."),
     "vault": ("vault", "Credentials under which keys; wrap them anew."),
     "db": ("database", "The database's URL, and psql on it."),
 }

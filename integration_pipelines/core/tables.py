@@ -250,12 +250,24 @@ field_mappings = Table(
     Column("transforms", JSONB, nullable=False, server_default=text("'[]'")),
     Column("default_value", JSONB),
     Column("required", Boolean, nullable=False, server_default=text("false")),
+    Column("type", Text),
+    Column("compiled", JSONB, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("reason", Text),
     _time("created_at", now=True),
     _time("superseded_at"),
+    _time("applied_at"),
     PrimaryKeyConstraint("venue_id", "provider", "target_table", "target_field", "version"),
     Index(None, "provider"),
+    Index(
+        "field_mappings_in_force",
+        "venue_id",
+        "provider",
+        "target_table",
+        "target_field",
+        unique=True,
+        postgresql_where=text("superseded_at IS NULL"),
+    ),
 )
 
 integration_webhooks = Table(

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -25,11 +26,17 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from integration_pipelines.core.database import Role, create_engine, database_url
+from integration_pipelines.core.database import (
+    Role,
+    create_engine,
+    database_url,
+    venue_scope,
+)
 from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.mappings import mark_applied, waits_for_build
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import dbt_build_venues, venues
+from integration_pipelines.core.tables import dbt_build_venues, field_mappings, venues
 
 PROJECT = Path(__file__).parents[2] / "dbt_mappings"
 PARTIAL_PARSE = "partial_parse.msgpack"
@@ -240,7 +247,7 @@ def _build(
     whole: bool = False,
 ) -> Build | None:
     with _alone(engine):
-        entered, everyone = _enter(engine, venue_ids)
+        begun, entered, everyone = _enter(engine, venue_ids)
         if not everyone:
             return None
         with _dbt_engine(settings) as dbt:
@@ -257,6 +264,8 @@ def _build(
         )
         if made.is_whole:
             _leave(engine, everyone if whole else entered)
+            if whole:
+                _mark_mappings(engine, everyone, begun)
     return made
 
 
@@ -288,9 +297,11 @@ def _make_views(settings: Settings, dbt: Engine) -> None:
             session.execute(text(f"COMMENT ON SCHEMA staging IS '{current}'"))
 
 
-def _enter(engine: Engine, venue_ids: Collection[str] | None) -> tuple[list[str], list[str]]:
-    """Put venues (None: all) into the set; who is new in it, and who is in it. A venue removed
-    meanwhile is in neither."""
+def _enter(
+    engine: Engine, venue_ids: Collection[str] | None
+) -> tuple[datetime, list[str], list[str]]:
+    """Put venues (None: all) into the set; when that was, who is new in it, and who is in it. A
+    venue removed meanwhile is in neither."""
     known = select(venues.c.venue_id)
     if venue_ids is not None:
         known = known.where(venues.c.venue_id.in_(venue_ids))
@@ -302,13 +313,26 @@ def _enter(engine: Engine, venue_ids: Collection[str] | None) -> tuple[list[str]
             .returning(dbt_build_venues.c.venue_id)
         )
         everyone = select(dbt_build_venues.c.venue_id).order_by(dbt_build_venues.c.venue_id)
-        return list(entered), list(session.scalars(everyone))
+        begun: datetime = session.scalars(select(func.now())).one()
+        return begun, list(entered), list(session.scalars(everyone))
 
 
 def _leave(engine: Engine, venue_ids: Collection[str]) -> None:
     """Take venues out of the set."""
     with engine.begin() as session:
         session.execute(delete(dbt_build_venues).where(dbt_build_venues.c.venue_id.in_(venue_ids)))
+
+
+def _mark_mappings(engine: Engine, venue_ids: Collection[str], begun: datetime) -> None:
+    """Note which changes of field mappings the build has applied."""
+    waiting = select(field_mappings.c.venue_id).where(
+        waits_for_build(), field_mappings.c.venue_id.in_(venue_ids)
+    )
+    with engine.begin() as session:
+        remapped: list[str] = list(session.scalars(waiting.distinct()))
+        for venue_id in remapped:
+            venue_scope(session, venue_id)
+            mark_applied(session, by_build_of=begun)
 
 
 def _built(result: Any, reader: Engine) -> Built:

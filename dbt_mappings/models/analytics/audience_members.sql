@@ -16,22 +16,24 @@ select
     member.audience_name,
     member.contact_id,
     member.email,
-    member.name,
-    member.phone,
+    {{ mapped('member.name') }} as name,
+    {{ mapped('member.phone') }} as phone,
     member.status,
     member.is_subscribed,
     member.unsubscribe_reason,
     member.signed_up_at,
     member.opted_in_at,
     member.language,
-    member.country,
-    member.is_vip,
+    {{ mapped('member.country') }} as country,
+    {{ mapped('member.is_vip', 'boolean') }} as is_vip,
     member.member_rating,
     member.avg_open_rate,
     member.avg_click_rate,
     member.tags,
     member.interests,
     member.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
     member.raw_id,
     member.raw_observed_at,
     member.raw_content_hash,
@@ -39,3 +41,4 @@ select
     member.deleted_at is not null as is_deleted
 from audience_members as member
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('member', {'mailchimp': 'members'}) }}

@@ -33,7 +33,7 @@ select
     payment.settlement_net_amount_minor,
     {{ money('payment.settlement_net_amount_minor', 'payment.settlement_currency') }} as settlement_net_amount,
     payment.exchange_rate,
-    payment.payment_method_type,
+    {{ mapped('payment.payment_method_type') }} as payment_method_type,
     payment.card_brand,
     payment.card_last4,
     payment.customer_id,
@@ -41,8 +41,10 @@ select
     payment.payment_intent_id,
     payment.balance_transaction_id,
     payment.is_disputed,
-    payment.description,
+    {{ mapped('payment.description') }} as description,
     payment.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
     payment.raw_id,
     payment.raw_observed_at,
     payment.raw_content_hash,
@@ -50,3 +52,4 @@ select
     payment.deleted_at is not null as is_deleted
 from payments as payment
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('payment', {'stripe': 'charges', 'square': 'payments'}) }}

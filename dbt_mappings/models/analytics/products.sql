@@ -16,13 +16,15 @@ select
     product.source_id,
     product.created_at,
     product.updated_at,
-    product.name,
-    product.description,
-    product.is_active,
+    {{ mapped('product.name') }} as name,
+    {{ mapped('product.description') }} as description,
+    {{ mapped('product.is_active', 'boolean') }} as is_active,
     product.default_price_id,
-    product.unit_label,
-    product.tax_code,
+    {{ mapped('product.unit_label') }} as unit_label,
+    {{ mapped('product.tax_code') }} as tax_code,
     product.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
     product.raw_id,
     product.raw_observed_at,
     product.raw_content_hash,
@@ -30,3 +32,4 @@ select
     product.deleted_at is not null as is_deleted
 from products as product
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('product', {'stripe': 'products', 'square': 'catalog', 'quickbooks': 'items'}) }}

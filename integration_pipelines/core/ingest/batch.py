@@ -27,9 +27,11 @@ from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.ingest.sync import StreamResult, sync
+from integration_pipelines.core.mappings import waits_for_build
 from integration_pipelines.core.provider import Client, Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.tables import (
+    field_mappings,
     integration_health,
     sync_batches,
     sync_cursors,
@@ -321,8 +323,9 @@ def abandon(session: Session, batch_ids: Collection[UUID]) -> None:
 
 
 def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]) -> list[str]:
-    """Venues whose rows the runs changed, and those that the batch was to read whole: a nightly
-    rebuild also takes in a venue's changed settings, and whatever was missed."""
+    """Venues whose rows the runs changed, those of the batch whose field mappings changed, and
+    those that it was to read whole: a nightly rebuild also takes in a venue's changed settings, and
+    whatever was missed."""
     changed = select(sync_logs.c.venue_id).where(
         sync_logs.c.run_id.in_(run_ids),
         sync_logs.c.inserted + sync_logs.c.updated + sync_logs.c.deleted > 0,
@@ -330,7 +333,12 @@ def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]
     read_whole = select(sync_batches.c.venue_id).where(
         sync_batches.c.batch_id == batch_id, sync_batches.c.full_pass
     )
-    return sorted(session.scalars(changed.union(read_whole)))
+    remapped = (
+        select(sync_batches.c.venue_id)
+        .join(field_mappings, field_mappings.c.venue_id == sync_batches.c.venue_id)
+        .where(sync_batches.c.batch_id == batch_id, waits_for_build())
+    )
+    return sorted(session.scalars(changed.union(read_whole, remapped)))
 
 
 def _item(connection: Connection, row: Any) -> BatchItem:

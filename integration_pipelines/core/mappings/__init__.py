@@ -1,0 +1,34 @@
+"""Field mappings: rules by which a venue fills the canonical model out of its own payloads."""
+
+from integration_pipelines.core.mappings.rules import Rule, read_rule
+from integration_pipelines.core.mappings.store import (
+    NoSuchRule,
+    Preview,
+    as_rule,
+    mark_applied,
+    preview,
+    remove_rule,
+    roll_back,
+    rules_in_force,
+    set_rule,
+    versions,
+    waits_for_build,
+)
+from integration_pipelines.core.mappings.targets import TARGETS
+
+__all__ = [
+    "TARGETS",
+    "NoSuchRule",
+    "Preview",
+    "Rule",
+    "as_rule",
+    "mark_applied",
+    "preview",
+    "read_rule",
+    "remove_rule",
+    "roll_back",
+    "rules_in_force",
+    "set_rule",
+    "versions",
+    "waits_for_build",
+]

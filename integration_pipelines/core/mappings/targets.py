@@ -1,0 +1,58 @@
+"""What may be mapped: entities of the canonical model, their fields, and the raw rows that they are
+made from. The entities' dbt models take the same fields through the macro `mapped`."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+FieldType = Literal["text", "number", "integer", "boolean", "date", "timestamp"]
+
+CUSTOM = "custom."
+"""Before the name of a field of a venue's own, which analysts find in the column custom_fields."""
+
+
+class Target(NamedTuple):
+    """One entity: by provider the stream whose payload a rule reads, and its fields' types."""
+
+    streams: Mapping[str, str]
+    fields: Mapping[str, FieldType]
+
+
+TARGETS: Mapping[str, Target] = {
+    "customers": Target(
+        {"stripe": "customers", "square": "customers", "quickbooks": "customers"},
+        {
+            "name": "text",
+            "email": "text",
+            "phone": "text",
+            "address_line1": "text",
+            "address_line2": "text",
+            "city": "text",
+            "state": "text",
+            "postal_code": "text",
+            "country": "text",
+        },
+    ),
+    "products": Target(
+        {"stripe": "products", "square": "catalog", "quickbooks": "items"},
+        {
+            "name": "text",
+            "description": "text",
+            "is_active": "boolean",
+            "unit_label": "text",
+            "tax_code": "text",
+        },
+    ),
+    "payments": Target(
+        {"stripe": "charges", "square": "payments"},
+        {"description": "text", "payment_method_type": "text"},
+    ),
+    "audience_members": Target(
+        {"mailchimp": "members"},
+        {
+            "name": "text",
+            "phone": "text",
+            "country": "text",
+            "is_vip": "boolean",
+        },
+    ),
+}
