@@ -7,13 +7,17 @@
 {% macro mapping(entity, streams) -%}
     {#- `entity`: the alias of the rows, and with an s the entity's table; `streams`: by provider the raw table of `raw_id`. -#}
     left join (
-        select rule.venue_id, rule.provider, jsonb_object_agg(rule.target_field, rule.compiled) as rules
+        select
+            rule.venue_id,
+            rule.provider,
+            array_agg(rule.target_field order by rule.target_field) as fields,
+            array_agg(rule.compiled order by rule.target_field) as rules
         from {{ source('control', 'field_mappings') }} as rule
         where rule.superseded_at is null and rule.target_table = '{{ this.identifier }}'
         group by 1, 2
     ) as mapping on mapping.venue_id = {{ entity }}.venue_id and mapping.provider = {{ entity }}.provider
     left join lateral (
-        select control.map_fields(raw.payload, mapping.rules) as result
+        select control.map_fields(raw.payload, mapping.fields, mapping.rules) as result
         from (
             {%- for provider, stream in streams.items() %}
             select source.payload
@@ -33,7 +37,7 @@
     {#- The venue's own value of the field; the default's where it has no rule, or its rule fails. -#}
     {%- set field = column.split('.') | last -%}
     case
-        when mapping.rules ? '{{ field }}' and mapped.result -> 'values' ? '{{ field }}'
+        when '{{ field }}' = any (mapping.fields) and mapped.result -> 'values' ? '{{ field }}'
             then (mapped.result -> 'values' ->> '{{ field }}'){{ '::' ~ type if type != 'text' }}
         else {{ column }}
     end

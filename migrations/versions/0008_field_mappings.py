@@ -13,62 +13,36 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-JSON_AT = """
-CREATE FUNCTION control.json_at(value jsonb, steps jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    step jsonb;
-BEGIN
-    FOR step IN SELECT s.value FROM jsonb_array_elements(steps) WITH ORDINALITY AS s ORDER BY s.ordinality
-    LOOP
-        CASE jsonb_typeof(step)
-            WHEN 'string' THEN
-                value := CASE WHEN jsonb_typeof(value) = 'object' THEN value -> (step #>> '{}') END;
-            WHEN 'number' THEN
-                value := CASE WHEN jsonb_typeof(value) = 'array' THEN value -> step::integer END;
-            ELSE
-                IF jsonb_typeof(value) IS DISTINCT FROM 'array' THEN RETURN NULL; END IF;
-                SELECT e.value INTO value
-                FROM jsonb_array_elements(value) WITH ORDINALITY AS e
-                WHERE jsonb_typeof(e.value) = 'object' AND e.value ->> (step ->> 'key') = step ->> 'value'
-                ORDER BY e.ordinality LIMIT 1;
-        END CASE;
-        IF value IS NULL THEN RETURN NULL; END IF;
-    END LOOP;
-    RETURN nullif(value, 'null');
-END
-$$
-"""
-
 MAP_VALUE = """
 CREATE FUNCTION control.map_value(payload jsonb, rule jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
 DECLARE
-    value jsonb := control.json_at(payload, rule -> 'path');
+    value jsonb := nullif(jsonb_path_query_first(payload, (rule ->> 'path')::jsonpath, '{}', true), 'null');
+    steps jsonb := rule -> 'transforms';
     step jsonb;
+    does text;
     words text;
     found text[];
     parts text[];
     iso text;
 BEGIN
-    FOR step IN
-        SELECT t.value FROM jsonb_array_elements(rule -> 'transforms') WITH ORDINALITY AS t ORDER BY t.ordinality
-    LOOP
-        IF jsonb_typeof(value) IN ('object', 'array') AND step ->> 'do' NOT IN ('join', 'constant', 'coalesce') THEN
+    FOR place IN 0 .. jsonb_array_length(steps) - 1 LOOP
+        step := steps -> place;
+        does := step ->> 'do';
+        IF jsonb_typeof(value) IN ('object', 'array') AND does NOT IN ('join', 'constant', 'coalesce') THEN
             RETURN '{"error": "is not a single value"}';
         END IF;
         words := value #>> '{}';
-        CASE step ->> 'do'
+        CASE does
             WHEN 'constant' THEN
                 value := nullif(step -> 'value', 'null');
             WHEN 'coalesce' THEN
                 IF value IS NULL OR value = '""' THEN
                     SELECT at.value INTO value
-                    FROM jsonb_array_elements(step -> 'paths') WITH ORDINALITY AS p,
-                        control.json_at(payload, p.value) AS at(value)
-                    WHERE at.value IS NOT NULL AND at.value <> '""'
+                    FROM jsonb_array_elements_text(step -> 'paths') WITH ORDINALITY AS p,
+                        jsonb_path_query_first(payload, p.value::jsonpath, '{}', true) AS at(value)
+                    WHERE at.value NOT IN ('null', '""')
                     ORDER BY p.ordinality LIMIT 1;
                 END IF;
             WHEN 'join' THEN
@@ -77,8 +51,8 @@ BEGIN
                 FROM (
                     SELECT 0::bigint AS place, value AS held
                     UNION ALL
-                    SELECT p.ordinality, control.json_at(payload, p.value)
-                    FROM jsonb_array_elements(step -> 'paths') WITH ORDINALITY AS p
+                    SELECT p.ordinality, jsonb_path_query_first(payload, p.value::jsonpath, '{}', true)
+                    FROM jsonb_array_elements_text(step -> 'paths') WITH ORDINALITY AS p
                 ) AS source,
                 jsonb_array_elements(
                     CASE jsonb_typeof(source.held) WHEN 'array' THEN source.held ELSE jsonb_build_array(source.held) END
@@ -87,7 +61,7 @@ BEGIN
                     AND jsonb_typeof(piece.value) NOT IN ('object', 'array', 'null') AND piece.value <> '""';
             ELSE
                 IF words IS NULL THEN CONTINUE; END IF;
-                CASE step ->> 'do'
+                CASE does
                     WHEN 'trim' THEN
                         value := to_jsonb(btrim(words, E' \\t\\n\\r'));
                     WHEN 'case' THEN
@@ -205,15 +179,25 @@ $$
 """
 
 MAP_FIELDS = """
-CREATE FUNCTION control.map_fields(payload jsonb, rules jsonb) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-RETURN (
-    SELECT jsonb_build_object(
-        'values', coalesce(jsonb_object_agg(r.key, m.value -> 'value') FILTER (WHERE m.value ? 'value'), '{}'),
-        'errors', jsonb_object_agg(r.key, m.value ->> 'error') FILTER (WHERE m.value ? 'error')
-    )
-    FROM jsonb_each(rules) AS r, control.map_value(payload, r.value) AS m(value)
-)
+CREATE FUNCTION control.map_fields(payload jsonb, fields text[], rules jsonb[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$
+DECLARE
+    made jsonb;
+    filled jsonb := '{}';
+    errors jsonb;
+BEGIN
+    FOR place IN 1 .. cardinality(fields) LOOP
+        made := control.map_value(payload, rules[place]);
+        IF made ? 'error' THEN
+            errors := coalesce(errors, '{}') || jsonb_build_object(fields[place], made -> 'error');
+        ELSE
+            filled := filled || jsonb_build_object(fields[place], made -> 'value');
+        END IF;
+    END LOOP;
+    RETURN jsonb_build_object('values', filled, 'errors', errors);
+END
+$$
 """
 
 SAMPLE_RAW = """
@@ -237,12 +221,6 @@ $$
 """
 
 FUNCTIONS = (
-    (
-        JSON_AT,
-        "json_at",
-        "dbt, portal, pipeline",
-        "What stands in a payload at the steps of a path.",
-    ),
     (
         MAP_VALUE,
         "map_value",

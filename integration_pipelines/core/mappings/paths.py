@@ -5,9 +5,10 @@
     line_items[0].name                  the first of a list
     custom_fields[label=Table].value    the first of a list whose label is Table
 
-A path is parsed here and travels as JSON, bound: it is never spliced into SQL.
+A path is parsed here and travels to the database as a value, a jsonpath: never as a part of SQL.
 """
 
+import json
 import re
 
 from integration_pipelines.core.errors import ConfigurationError
@@ -55,6 +56,22 @@ def parse(path: str) -> list[Step]:
             f"path {path!r} has to begin with a field and have at most {MOST_STEPS} steps"
         )
     return steps
+
+
+def compiled(path: str) -> str:
+    """``path`` as a jsonpath; strict, so that no list stands for its elements. Raises
+    ConfigurationError."""
+    made = "strict $"
+    for step in parse(path):
+        match step:
+            case str():
+                made += f".{json.dumps(step)}"
+            case int():
+                made += f"[{step}]"
+            case _:
+                key, value = json.dumps(step["key"]), json.dumps(step["value"])
+                made += f"[*] ? (@.{key} == {value})"
+    return made
 
 
 def _unquoted(text: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.mappings.paths import parse
+from integration_pipelines.core.mappings.paths import compiled, parse
 from integration_pipelines.core.mappings.targets import CUSTOM, TARGETS, FieldType
 
 CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -84,7 +84,7 @@ class Join(_Transform):
     paths: Annotated[list[Path], Field(max_length=10)] = []
 
     def compiled(self) -> dict[str, Any]:
-        return {**super().compiled(), "paths": [parse(path) for path in self.paths]}
+        return {**super().compiled(), "paths": [compiled(path) for path in self.paths]}
 
 
 class Coalesce(_Transform):
@@ -94,7 +94,7 @@ class Coalesce(_Transform):
     paths: Annotated[list[Path], Field(min_length=1, max_length=10)]
 
     def compiled(self) -> dict[str, Any]:
-        return {**super().compiled(), "paths": [parse(path) for path in self.paths]}
+        return {**super().compiled(), "paths": [compiled(path) for path in self.paths]}
 
 
 class Constant(_Transform):
@@ -270,7 +270,7 @@ class Rule(BaseModel):
     def compiled(self) -> dict[str, Any]:
         """What the database evaluates."""
         return {
-            "path": parse(self.source_path),
+            "path": compiled(self.source_path),
             "transforms": [transform.compiled() for transform in self.transforms],
             "default": self.default,
             "required": self.required,

@@ -128,10 +128,7 @@ def at(value: Any, steps: list[Any]) -> Any:
                 (
                     each
                     for each in held
-                    if isinstance(each, dict)
-                    and step["key"] in each
-                    and each[step["key"]] is not None
-                    and written(each[step["key"]]) == step["value"]
+                    if isinstance(each, dict) and each.get(step["key"]) == step["value"]
                 ),
                 None,
             )
@@ -228,10 +225,10 @@ def done(value: Any, step: dict[str, Any], payload: Any) -> Any:
 
 
 def plainly(rule: Rule, payload: Any) -> Any:
-    compiled = rule.compiled()
-    value = at(payload, compiled["path"])
-    for step in compiled["transforms"]:
-        value = done(value, step, payload)
+    value = at(payload, parse(rule.source_path))
+    for transform in rule.transforms:
+        paths = [parse(path) for path in getattr(transform, "paths", ())]
+        value = done(value, {**transform.compiled(), "paths": paths}, payload)
     if value is None:
         value = rule.default
     if value is None:
