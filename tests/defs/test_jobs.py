@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select, text
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
+from integration_pipelines.core.mappings import read_rule, set_rule
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
 from integration_pipelines.definitions import defs
@@ -93,6 +94,27 @@ def test_a_batch_lands_and_publishes_the_good_and_names_the_failed(
         entry.dagster_event and entry.dagster_event.is_step_materialization for entry in quiet
     ), "nothing changed, so nothing is recorded"
     assert len(quiet) < events
+
+    # A changed field mapping is published by the venue's next sync, whatever that finds.
+    rule = {
+        "provider": "stripe",
+        "target_table": "customers",
+        "target_field": "custom.number",
+        "type": "text",
+        "source_path": "id",
+        "transforms": [{"do": "split", "separator": "_", "part": 1}],
+    }
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "a-room")
+        set_rule(session, "a-room", read_rule(rule), by="test", reason=None)
+    assert run().success
+    numbered = "SELECT venue_id, source_id, custom_fields FROM analytics.customers"
+    with analyst.connect() as session:
+        rows = session.execute(text(numbered)).all()
+    assert {row.venue_id for row in rows} == {"a-room", "c-room"}
+    for row in rows:
+        own = {"number": row.source_id.split("_")[1]}
+        assert row.custom_fields == (own if row.venue_id == "a-room" else None)
 
 
 def test_a_batch_in_which_nothing_succeeded_is_a_failed_run(locked_out: Any, run: Any) -> None:
