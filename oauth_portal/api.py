@@ -15,7 +15,7 @@ from sqlalchemy import Connection as Session
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from integration_pipelines.core import mappings
+from integration_pipelines.core import mapping
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.provider import Provider
@@ -457,8 +457,8 @@ def mapping_targets() -> Response:
     """What may be mapped: entities, their fields, and the streams that are read."""
     return _json(
         schemas.Targets(
-            fields={name: dict(target.fields) for name, target in mappings.TARGETS.items()},
-            streams={name: dict(target.streams) for name, target in mappings.TARGETS.items()},
+            fields={name: dict(target.fields) for name, target in mapping.TARGETS.items()},
+            streams={name: dict(target.streams) for name, target in mapping.TARGETS.items()},
         )
     )
 
@@ -473,7 +473,7 @@ def mapping_targets() -> Response:
 def list_mappings(path: schemas.VenuePath) -> Response:
     """The venue's own rules that hold now; every other field is as it ships."""
     with portal().scoped(path.venue_id) as session:
-        rows = mappings.rules_in_force(session)
+        rows = mapping.rules_in_force(session)
     return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
 
 
@@ -490,7 +490,7 @@ def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     rule, who = _rule(body), _who()
 
     def change(session: Session) -> int:
-        version = mappings.set_rule(session, path.venue_id, rule, by=who.email, reason=body.reason)
+        version = mapping.set_rule(session, path.venue_id, rule, by=who.email, reason=body.reason)
         named = f"{rule.target_table}.{rule.target_field}"
         note(session, path.venue_id, who.email, f"mapped {named}", rule.provider, version=version)
         return version
@@ -509,7 +509,7 @@ def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
 def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     """What a rule would make of the venue's latest rows; nothing is changed. For venue_admin."""
     with portal().scoped(path.venue_id) as session:
-        tried = mappings.preview(session, _rule(body))
+        tried = mapping.preview(session, _rule(body))
     return _json(
         schemas.Preview(
             rows=tried.rows,
@@ -531,7 +531,7 @@ def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
 def mapping_versions(path: schemas.FieldPath) -> Response:
     """All that a field's rule ever was, the latest first."""
     with portal().scoped(path.venue_id) as session:
-        rows = mappings.versions(session, path.provider, path.target_table, path.target_field)
+        rows = mapping.versions(session, path.provider, path.target_table, path.target_field)
     return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
 
 
@@ -547,7 +547,7 @@ def remove_mapping(path: schemas.FieldPath) -> Any:
     who = _who()
 
     def change(session: Session) -> None:
-        mappings.remove_rule(session, path.provider, path.target_table, path.target_field)
+        mapping.remove_rule(session, path.provider, path.target_table, path.target_field)
         named = f"{path.target_table}.{path.target_field}"
         note(session, path.venue_id, who.email, f"removed the rule of {named}", path.provider)
 
@@ -567,7 +567,7 @@ def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Respon
     who = _who()
 
     def change(session: Session) -> int:
-        version = mappings.roll_back(
+        version = mapping.roll_back(
             session,
             path.venue_id,
             path.provider,
@@ -618,8 +618,8 @@ def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> A
     return "", 204
 
 
-def _rule(given: schemas.NewRule) -> mappings.Rule:
-    return mappings.Rule.model_validate(given.model_dump(exclude={"reason"}))
+def _rule(given: schemas.NewRule) -> mapping.Rule:
+    return mapping.Rule.model_validate(given.model_dump(exclude={"reason"}))
 
 
 def _remapped(venue_id: str, provider: str, change: Callable[[Session], Any]) -> Any:
@@ -630,7 +630,7 @@ def _remapped(venue_id: str, provider: str, change: Callable[[Session], Any]) ->
         with portal().scoped(venue_id) as session:
             changed = change(session)
             held = open_connections(session, venue_ids=[venue_id], providers=[provider])
-    except mappings.NoSuchRule as error:
+    except mapping.NoSuchRule as error:
         abort(404, f"{error}.")
     except ConfigurationError as error:
         abort(problem(422, TITLES[422], f"{error}."))

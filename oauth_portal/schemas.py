@@ -13,7 +13,7 @@ from pydantic import (
     SecretStr,
 )
 
-from integration_pipelines.core.mappings import Rule
+from integration_pipelines.core.mapping import Rule
 from integration_pipelines.core.tables import SLUG
 
 Role = Literal["venue_admin", "viewer"]
@@ -339,7 +339,7 @@ class Version(BaseModel):
 
 
 class Preview(BaseModel):
-    """What the rule makes of the venue's latest rows; see core.mappings.Preview."""
+    """What the rule makes of the venue's latest rows; see core.mapping.Preview."""
 
     rows: int
     filled: int

@@ -1,5 +1,5 @@
 {#-
-    Rules that venues set for their own fields, see core/mappings: `mapping` joins a row with its
+    Rules that venues set for their own fields, see core/mapping: `mapping` joins a row with its
     venue's rules and what they make of its payload, `mapped` takes a field's value from there. A
     venue without rules costs a look at a small table; rules are data, and never become SQL.
 -#}

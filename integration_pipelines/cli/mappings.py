@@ -15,7 +15,7 @@ from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.ingest.batch import request_sync
-from integration_pipelines.core.mappings import (
+from integration_pipelines.core.mapping import (
     Rule,
     as_rule,
     preview,

@@ -33,7 +33,7 @@ from integration_pipelines.core.database import (
     venue_scope,
 )
 from integration_pipelines.core.errors import IntegrationError
-from integration_pipelines.core.mappings import mark_applied, waits_for_build
+from integration_pipelines.core.mapping import mark_applied, waits_for_build
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import dbt_build_venues, field_mappings, venues

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.mappings import TARGETS, read_rule, remove_rule, set_rule
+from integration_pipelines.core.mapping import TARGETS, read_rule, remove_rule, set_rule
 from integration_pipelines.core.venues import add_venue
 from tests.dbt_mappings.conftest import PROJECT, Warehouse, not_passed
 

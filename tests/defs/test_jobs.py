@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, text
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
-from integration_pipelines.core.mappings import read_rule, set_rule
+from integration_pipelines.core.mapping import read_rule, set_rule
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
 from integration_pipelines.definitions import defs

@@ -27,7 +27,7 @@ from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.ingest.sync import StreamResult, sync
-from integration_pipelines.core.mappings import waits_for_build
+from integration_pipelines.core.mapping import waits_for_build
 from integration_pipelines.core.provider import Client, Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.tables import (

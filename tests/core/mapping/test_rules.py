@@ -16,9 +16,9 @@ from sqlalchemy import Connection, text
 
 from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.mappings import Rule, read_rule
-from integration_pipelines.core.mappings.paths import parse
-from integration_pipelines.core.mappings.rules import PARTS
+from integration_pipelines.core.mapping import Rule, read_rule
+from integration_pipelines.core.mapping.paths import parse
+from integration_pipelines.core.mapping.rules import PARTS
 from tests.conftest import NewDatabase
 
 RULE = {

@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.mappings.rules import MOST_CUSTOM, Rule
-from integration_pipelines.core.mappings.targets import CUSTOM
+from integration_pipelines.core.mapping.rules import MOST_CUSTOM, Rule
+from integration_pipelines.core.mapping.targets import CUSTOM
 from integration_pipelines.core.tables import field_mappings
 
 SAMPLED = 200

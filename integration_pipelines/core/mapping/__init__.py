@@ -1,7 +1,7 @@
 """Field mappings: rules by which a venue fills the canonical model out of its own payloads."""
 
-from integration_pipelines.core.mappings.rules import Rule, read_rule
-from integration_pipelines.core.mappings.store import (
+from integration_pipelines.core.mapping.rules import Rule, read_rule
+from integration_pipelines.core.mapping.store import (
     NoSuchRule,
     Preview,
     as_rule,
@@ -14,7 +14,7 @@ from integration_pipelines.core.mappings.store import (
     versions,
     waits_for_build,
 )
-from integration_pipelines.core.mappings.targets import TARGETS
+from integration_pipelines.core.mapping.targets import TARGETS
 
 __all__ = [
     "TARGETS",

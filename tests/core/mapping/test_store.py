@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.ingest.batch import changed_venues
-from integration_pipelines.core.mappings import (
+from integration_pipelines.core.mapping import (
     NoSuchRule,
     mark_applied,
     preview,
@@ -22,7 +22,7 @@ from integration_pipelines.core.mappings import (
     set_rule,
     versions,
 )
-from integration_pipelines.core.mappings.rules import MOST_CUSTOM
+from integration_pipelines.core.mapping.rules import MOST_CUSTOM
 
 RULE = {
     "provider": "stripe",

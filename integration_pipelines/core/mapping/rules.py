@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.mappings.paths import compiled, parse
-from integration_pipelines.core.mappings.targets import CUSTOM, TARGETS, FieldType
+from integration_pipelines.core.mapping.paths import compiled, parse
+from integration_pipelines.core.mapping.targets import CUSTOM, TARGETS, FieldType
 
 CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MOST_CUSTOM = 50
