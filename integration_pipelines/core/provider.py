@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from integration_pipelines.core.errors import IntegrationError
 
 if TYPE_CHECKING:
+    from integration_pipelines.core.events import Webhooks
     from integration_pipelines.core.oauth import OAuth
 
 State = dict[str, Any]
@@ -228,7 +229,8 @@ class Provider:
     connection; ``make_transport`` is bound to the venue and account and takes the provider's part:
     base_url, headers, limits, classify, metered, and ``authorization``, which makes of credentials
     the header of that name: they may be renewed while the client is open. ``metering``: None where
-    reads cost nothing; ``oauth``: None where nobody can consent.
+    reads cost nothing; ``oauth``: None where nobody can consent; ``webhooks``: None where nothing
+    is told of changes.
     """
 
     name: str
@@ -239,6 +241,7 @@ class Provider:
     access: Access
     metering: Metering | None = None
     oauth: "OAuth | None" = None
+    webhooks: "Webhooks | None" = None
 
     @property
     def stream_names(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from integration_pipelines.providers.mailchimp.credentials import MailchimpCrede
 from integration_pipelines.providers.mailchimp.extract import MailchimpExtract
 from integration_pipelines.providers.mailchimp.oauth import OAUTH, data_centre
 from integration_pipelines.providers.mailchimp.streams import STREAMS
+from integration_pipelines.providers.mailchimp.webhooks import WEBHOOKS
 
 
 class MailchimpClient:
@@ -118,4 +119,5 @@ PROVIDER = Provider(
     open_client=open_client,
     access=ACCESS,
     oauth=OAUTH,
+    webhooks=WEBHOOKS,
 )

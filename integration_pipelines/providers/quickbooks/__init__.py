@@ -29,6 +29,7 @@ from integration_pipelines.providers.quickbooks.credentials import QuickBooksCre
 from integration_pipelines.providers.quickbooks.extract import QuickBooksExtract
 from integration_pipelines.providers.quickbooks.oauth import OAUTH
 from integration_pipelines.providers.quickbooks.streams import METERING, STREAMS
+from integration_pipelines.providers.quickbooks.webhooks import WEBHOOKS
 
 
 class QuickBooksClient:
@@ -130,5 +131,6 @@ PROVIDER = Provider(
     open_client=open_client,
     access=ACCESS,
     oauth=OAUTH,
+    webhooks=WEBHOOKS,
     metering=METERING,
 )

@@ -31,6 +31,7 @@ from integration_pipelines.providers.square.credentials import SquareCredentials
 from integration_pipelines.providers.square.extract import extract, fetch
 from integration_pipelines.providers.square.oauth import OAUTH
 from integration_pipelines.providers.square.streams import BY_NAME, STREAMS
+from integration_pipelines.providers.square.webhooks import WEBHOOKS
 
 
 class SquareClient:
@@ -141,4 +142,5 @@ PROVIDER = Provider(
     open_client=open_client,
     access=ACCESS,
     oauth=OAUTH,
+    webhooks=WEBHOOKS,
 )

@@ -29,6 +29,7 @@ from integration_pipelines.providers.stripe.credentials import StripeCredentials
 from integration_pipelines.providers.stripe.extract import extract, reading_pool, retrieve_all
 from integration_pipelines.providers.stripe.oauth import OAUTH
 from integration_pipelines.providers.stripe.streams import BY_NAME, STREAMS
+from integration_pipelines.providers.stripe.webhooks import WEBHOOKS
 
 
 class StripeClient:
@@ -129,4 +130,5 @@ PROVIDER = Provider(
     open_client=open_client,
     access=ACCESS,
     oauth=OAUTH,
+    webhooks=WEBHOOKS,
 )

@@ -1,0 +1,33 @@
+"""Events: webhooks on their way from a delivery to landed rows."""
+
+from integration_pipelines.core.events.deliveries import (
+    TOLERANCE,
+    Delivery,
+    Event,
+    Meaning,
+    Unauthentic,
+    Unreadable,
+    Webhooks,
+    read_json,
+    several,
+    signed_with,
+    text_of,
+    time_of,
+    without_nul,
+)
+
+__all__ = [
+    "TOLERANCE",
+    "Delivery",
+    "Event",
+    "Meaning",
+    "Unauthentic",
+    "Unreadable",
+    "Webhooks",
+    "read_json",
+    "several",
+    "signed_with",
+    "text_of",
+    "time_of",
+    "without_nul",
+]

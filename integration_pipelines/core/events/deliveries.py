@@ -1,0 +1,167 @@
+"""Webhooks as they come in: what a provider's folder has to say of them.
+
+A provider's part is to tell whether a delivery is its own, which events are in it, and which
+objects of which streams an event is about. What became of an object is never taken from an event:
+the object is read again, so that late, doubled and contradictory events end in what is true now.
+"""
+
+import hashlib
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+TOLERANCE = timedelta(seconds=300)
+"""How far a signed time may be from ours, either way."""
+DEEPEST = 64
+NUL, REPLACED = "\0", "\N{REPLACEMENT CHARACTER}"
+
+
+class Unauthentic(Exception):
+    """The delivery is not the provider's; the message says why, and quotes nothing of it."""
+
+
+class Unreadable(Exception):
+    """The delivery is the provider's own, and not what it documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request of a provider's, as it came. ``headers`` by lower-case name; ``url``: what the
+    provider was told to send to."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    url: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a delivery. ``event_id`` tells it from the account's others, and is the same
+    when it is sent again; ``account_id`` is None where only the path tells whose it is."""
+
+    event_id: str
+    event_type: str
+    account_id: str | None
+    created_at: datetime | None
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What follows from an event: ``objects``, ids by stream, to be read again; ``streams`` that
+    are to be brought up to date, where no id tells what changed; that our access was ``revoked``;
+    or nothing, for the reason that ``ignored`` gives."""
+
+    objects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    streams: Sequence[str] = ()
+    revoked: bool = False
+    ignored: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """A provider's webhooks.
+
+    ``secrets``: what deliveries to the application's one endpoint are signed with, several while
+    one is being replaced. ``verify`` raises Unauthentic where ``delivery`` is signed with none of
+    them; None: nothing is signed, and an unguessable path is all there is. ``read`` raises
+    Unreadable.
+    """
+
+    secrets: Callable[[Any], Sequence[str]]
+    verify: Callable[[Delivery, Sequence[str]], None] | None
+    read: Callable[[Delivery], Sequence[Event]]
+    meaning: Callable[[str, Any], Meaning]
+
+
+def several(secret: Any) -> tuple[str, ...]:
+    """Secrets out of a setting that names one or, separated by commas, several."""
+    held = "" if secret is None else secret.get_secret_value()
+    return tuple(part.strip() for part in held.split(",") if part.strip())
+
+
+def signed_with(secrets: Sequence[str], message: bytes, signature: str) -> bool:
+    """Whether ``signature`` is the base64 HMAC-SHA256 of ``message`` with one of the secrets."""
+    found = False
+    for secret in secrets:
+        expected = b64encode(hmac.new(secret.encode(), message, hashlib.sha256).digest())
+        found |= hmac.compare_digest(expected, signature.encode("utf-8", "replace"))
+    return found
+
+
+def read_json(body: bytes) -> Any:
+    """JSON that means one thing: strict UTF-8, no NaN, no name twice, not nested without end.
+    A NUL, which Postgres keeps in no text, is replaced. Raises Unreadable."""
+    try:
+        read = json.loads(
+            body.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_refuse_constant
+        )
+        return _checked(read, DEEPEST)
+    except UnicodeDecodeError as error:
+        raise Unreadable("it is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        message = str(error) if isinstance(error, _Ambiguous) else "it is not JSON"
+        raise Unreadable(message) from error
+
+
+class _Ambiguous(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Ambiguous("it has a name twice in one object")
+    return made
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _Ambiguous("it has a number that JSON does not know")
+
+
+def _checked(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise _Ambiguous(f"it is nested deeper than {DEEPEST}")
+    if isinstance(value, str):
+        return without_nul(value)
+    if isinstance(value, list):
+        return [_checked(each, depth - 1) for each in value]
+    if isinstance(value, dict):
+        return {
+            _checked(name, depth - 1): _checked(each, depth - 1) for name, each in value.items()
+        }
+    return value
+
+
+def without_nul(text: str) -> str:
+    """``text`` as Postgres can keep it."""
+    return text.replace(NUL, REPLACED) if NUL in text else text
+
+
+def text_of(fields: Any, name: str) -> str:
+    """The text ``name`` of an event. Raises Unreadable where there is none."""
+    found = fields.get(name) if isinstance(fields, dict) else None
+    if not isinstance(found, str) or not found or len(found) > 500:
+        raise Unreadable(f"it has no {name}")
+    return found
+
+
+def time_of(text: Any) -> datetime | None:
+    """An ISO 8601 instant, None where it is none."""
+    try:
+        at = datetime.fromisoformat(_to_microseconds(text)) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and at.tzinfo is not None else None
+
+
+def _to_microseconds(text: str) -> str:
+    """Some write nine digits of a second, of which Python takes six."""
+    whole, point, rest = text.partition(".")
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return f"{whole}{point}{digits[:6]}{rest[len(digits) :]}" if point else text
