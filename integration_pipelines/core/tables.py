@@ -303,6 +303,22 @@ integration_webhooks = Table(
     ),
 )
 
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    _venue(),
+    Column("connection_id", Uuid, nullable=False),
+    Column("path_hash", LargeBinary, nullable=False),
+    _provider(),
+    Column("account_id", Text, nullable=False),
+    _time("created_at", now=True),
+    PrimaryKeyConstraint("venue_id", "connection_id", "path_hash"),
+    UniqueConstraint("path_hash"),
+    _connection(),
+    Index(None, "provider"),
+)
+"""Paths of connections' own, each known by its hash alone."""
+
 webhook_deduplication = Table(
     "webhook_deduplication",
     metadata,

@@ -180,7 +180,7 @@ $$
 
 MAP_FIELDS = """
 CREATE FUNCTION control.map_fields(payload jsonb, fields text[], rules jsonb[]) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 AS $$
 DECLARE
     made jsonb;

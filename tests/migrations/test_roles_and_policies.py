@@ -46,6 +46,7 @@ MAY = {
         "integration_costs": "SIUD",
         "sync_cursors": "SIUD",
         "sync_days": "SIUD",
+        "webhook_endpoints": "SID",
         "sync_seen": "SIUD",
         "completeness": "SIUD",
         "outbound_writes": "SIUD",
@@ -72,6 +73,7 @@ MAY = {
         "sync_logs": "S",
         "sync_cursors": "S",
         "sync_days": "S",
+        "webhook_endpoints": "SID",
         "completeness": "S",
         "integration_costs": "S",
         "outbound_writes": "SIU",
@@ -472,7 +474,7 @@ def test_security_definers_have_a_fixed_path_and_are_not_for_everyone(
             "SELECT proname, proconfig, has_function_privilege('dagster', oid, 'EXECUTE')"
             " FROM pg_proc WHERE prosecdef AND pronamespace = 'control'::regnamespace"
         ).all()
-    assert len(functions) == 7
+    assert len(functions) == 8
     for name, configuration, dagster_may in functions:
         assert (name, configuration, dagster_may) == (
             name,

@@ -15,18 +15,22 @@ from integration_pipelines.core.events.deliveries import (
     time_of,
     without_nul,
 )
+from integration_pipelines.core.events.inbox import Endpoint, endpoint_of, store
 
 __all__ = [
     "TOLERANCE",
     "Delivery",
+    "Endpoint",
     "Event",
     "Meaning",
     "Unauthentic",
     "Unreadable",
     "Webhooks",
+    "endpoint_of",
     "read_json",
     "several",
     "signed_with",
+    "store",
     "text_of",
     "time_of",
     "without_nul",

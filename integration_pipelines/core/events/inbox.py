@@ -1,0 +1,82 @@
+"""The inbox: events stored before they are acknowledged, each once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection as Session
+from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from integration_pipelines.core.events.deliveries import Event
+from integration_pipelines.core.tables import integration_webhooks, webhook_deduplication
+
+
+class Endpoint(NamedTuple):
+    """The connection that a path of its own belongs to."""
+
+    venue_id: str
+    connection_id: UUID
+    account_id: str
+
+
+def endpoint_of(session: Session, provider: str, path_hash: bytes) -> Endpoint | None:
+    """Whose path it is; None where it is nobody's any more, or never was."""
+    found = func.control.webhook_endpoint(provider, path_hash).table_valued(*Endpoint._fields)
+    row = session.execute(select(found)).one_or_none()
+    return None if row is None else Endpoint._make(row)
+
+
+def store(
+    session: Session,
+    provider: str,
+    events: Sequence[Event],
+    *,
+    request_id: str,
+    endpoint: Endpoint | None = None,
+) -> int:
+    """Store what has not come before, in the caller's transaction; how many were new.
+
+    Without ``endpoint`` each event is its own account's; whose connection that is, is looked up
+    when it is worked on, for the connection may just be being made.
+    """
+    if not events:
+        return 0
+    scoped = [
+        (endpoint.account_id if endpoint else event.account_id or "", event) for event in events
+    ]
+    new = set(
+        session.execute(
+            upsert(webhook_deduplication)
+            .values(
+                [
+                    {"provider": provider, "scope": scope, "event_id": event.event_id}
+                    # In one order, or two deliveries of the same would wait for each other.
+                    for scope, event in sorted(scoped, key=lambda one: (one[0], one[1].event_id))
+                ]
+            )
+            .on_conflict_do_nothing()
+            .returning(webhook_deduplication.c.scope, webhook_deduplication.c.event_id)
+        ).tuples()
+    )
+    rows = []
+    for scope, event in scoped:
+        if (scope, event.event_id) not in new:
+            continue
+        new.discard((scope, event.event_id))
+        rows.append(
+            {
+                "provider": provider,
+                "account_id": scope or None,
+                "venue_id": endpoint.venue_id if endpoint else None,
+                "connection_id": endpoint.connection_id if endpoint else None,
+                "event_id": event.event_id,
+                "event_type": event.event_type,
+                "event_created_at": event.created_at,
+                "payload": event.payload,
+                "request_id": request_id,
+            }
+        )
+    if rows:
+        session.execute(insert(integration_webhooks), rows)
+    return len(rows)

@@ -1,0 +1,315 @@
+"""The receiver as it runs, under gunicorn: what it takes, what it refuses, and what it stores."""
+
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+import requests
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from development.processes import free_port
+from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.settings import Settings
+from provider_sandbox.stripe.webhooks import signature_header
+from tests.faults.moments import until
+from webhook_receiver.server import READ_WITHIN
+
+STRIPE, SQUARE, QUICKBOOKS = "whsec_of_the_test", "square-key-of-the-test", "verifier-of-the-test"
+SECRET_PATH = "a-path-that-nobody-guesses-0123456789"
+
+
+@pytest.fixture
+def receiver(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
+    """The URL of a receiver in processes of its own; its log is `receiver.log`."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    here = environment | {
+        "PUBLIC_BASE_URL": url,
+        "STRIPE_WEBHOOK_SECRET": f"whsec_older,{STRIPE}",
+        "SQUARE_WEBHOOK_SIGNATURE_KEY": SQUARE,
+        "QUICKBOOKS_WEBHOOK_TOKEN": QUICKBOOKS,
+    }
+    command = [
+        str(Path(sys.executable).with_name("gunicorn")),
+        *("-c", "python:webhook_receiver.server", "--bind", f"127.0.0.1:{port}"),
+        "webhook_receiver:create_app()",
+    ]
+    with (tmp_path / "receiver.log").open("w") as log:
+        process = subprocess.Popen(command, env=here, stdout=log, stderr=log)
+        try:
+            until(lambda: _is_up(url), "the receiver is up")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def sign(secret: str, message: bytes) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), message, hashlib.sha256).digest()).decode()
+
+
+def stripe_event(number: int = 1, *, account: str = "acct_1") -> bytes:
+    charge = {"id": f"ch_{number}", "object": "charge"}
+    event = {
+        "id": f"evt_{number}",
+        "type": "charge.succeeded",
+        "account": account,
+        "created": 1_772_000_000,
+        "data": {"object": charge},
+    }
+    return json.dumps(event).encode()
+
+
+def send(
+    url: str, name: str, body: bytes, *, path: str = "", at: int | None = None, **options: Any
+) -> requests.Response:
+    """A delivery, signed as the provider does."""
+    target = f"{url}/webhooks/{name}{path}"
+    headers = {
+        "stripe": lambda: {
+            "Stripe-Signature": signature_header(body, [STRIPE], at=at or int(time.time()))
+        },
+        "square": lambda: {"x-square-hmacsha256-signature": sign(SQUARE, target.encode() + body)},
+        "quickbooks": lambda: {"intuit-signature": sign(QUICKBOOKS, body)},
+        "mailchimp": lambda: {"Content-Type": "application/x-www-form-urlencoded"},
+    }[name]()
+    headers |= options.pop("headers", {})
+    return requests.post(target, data=body, headers=headers, timeout=60, **options)
+
+
+def stored(engine: Engine) -> list[Any]:
+    with engine.connect() as session:
+        return list(
+            session.execute(text("SELECT * FROM control.integration_webhooks ORDER BY webhook_id"))
+        )
+
+
+@pytest.fixture
+def endpoint(
+    venue: Callable[..., str], connect: Callable[..., UUID], pipeline_engine: Engine
+) -> UUID:
+    """A path of the hall's own, for its Mailchimp account."""
+    connection_id = connect(venue("hall"), "mailchimp", "mc-1")
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "INSERT INTO control.webhook_endpoints"
+                " (venue_id, connection_id, path_hash, provider, account_id)"
+                " VALUES ('hall', :connection, :hash, 'mailchimp', 'mc-1')"
+            ),
+            {
+                "connection": connection_id,
+                "hash": hashlib.sha256(SECRET_PATH.encode()).digest(),
+            },
+        )
+    return connection_id
+
+
+def test_each_provider_is_verified_stored_and_then_acknowledged(
+    receiver: str, endpoint: UUID, pipeline_engine: Engine, tmp_path: Path
+) -> None:
+    square = {"merchant_id": "M1", "event_id": "e-1", "type": "payment.updated", "data": {}}
+    entity = {"name": "Invoice", "id": "7", "operation": "Update"}
+    old = {
+        "eventNotifications": [
+            {"realmId": realm, "dataChangeEvent": {"entities": [entity]}} for realm in ("1", "2")
+        ]
+    }
+    new = [
+        {"specversion": "1.0", "id": "c-1", "type": "qbo.class.created.v1",
+         "intuitentityid": "9", "intuitaccountid": "3"}
+    ]  # fmt: skip
+    form = b"type=profile&data%5Blist_id%5D=l1&data%5Bemail%5D=a%40b.example"
+    for name, body, path in (
+        ("stripe", stripe_event(), ""),
+        ("square", json.dumps(square).encode(), ""),
+        ("quickbooks", json.dumps(old).encode(), ""),
+        ("quickbooks", json.dumps(new).encode(), ""),
+        ("mailchimp", form, f"/{SECRET_PATH}"),
+    ):
+        for _ in range(2):
+            answer = send(receiver, name, body, path=path)
+            assert answer.status_code == 200, (name, answer.text)
+    rows = stored(pipeline_engine)
+    assert [(row.provider, row.account_id, row.status) for row in rows] == [
+        ("stripe", "acct_1", "pending"),
+        ("square", "M1", "pending"),
+        ("quickbooks", "1", "pending"),
+        ("quickbooks", "2", "pending"),
+        ("quickbooks", "3", "pending"),
+        ("mailchimp", "mc-1", "pending"),
+    ]
+    assert rows[0].payload == json.loads(stripe_event())
+    assert (rows[-1].venue_id, rows[-1].connection_id) == ("hall", endpoint)
+    assert all(row.venue_id is None for row in rows[:-1])
+    asked = requests.get(f"{receiver}/webhooks/mailchimp/{SECRET_PATH}", timeout=10)
+    assert asked.status_code == 200
+    log = (tmp_path / "receiver.log").read_text()
+    assert "received" in log
+    for secret in (SECRET_PATH, STRIPE, SQUARE, QUICKBOOKS, "a@b.example"):
+        assert secret not in log
+
+
+def test_what_is_not_authentic_or_leads_nowhere_is_refused_and_not_stored(
+    receiver: str, endpoint: UUID, pipeline_engine: Engine
+) -> None:
+    body = stripe_event()
+    for name in ("stripe", "square", "quickbooks"):
+        unsigned = requests.post(f"{receiver}/webhooks/{name}", data=body, timeout=10)
+        assert unsigned.status_code == 401
+    wrong = send(receiver, "stripe", body, headers={"Stripe-Signature": "t=1,v1=00"})
+    assert wrong.status_code == 401
+    for name, path in (
+        ("nobody", ""),
+        ("mailchimp", ""),
+        ("mailchimp", "/another-path"),
+        ("mailchimp", "/" + "x" * 300),
+        ("square", f"/{SECRET_PATH}"),
+    ):
+        lost = requests.post(f"{receiver}/webhooks/{name}{path}", data=body, timeout=10)
+        assert lost.status_code == 404, (name, path)
+    asked = requests.get(f"{receiver}/webhooks/mailchimp/another-path", timeout=10)
+    assert asked.status_code == 404
+    assert stored(pipeline_engine) == []
+
+
+def test_9_a_signature_is_good_for_five_minutes_either_way(receiver: str) -> None:
+    for away, status in ((-295, 200), (295, 200), (-305, 401), (305, 401)):
+        body = stripe_event(away)
+        answer = send(receiver, "stripe", body, at=int(time.time()) + away)
+        assert answer.status_code == status, away
+
+
+def test_10_one_event_delivered_a_thousand_times_at_once_is_one_row(
+    receiver: str, pipeline_engine: Engine
+) -> None:
+    body = stripe_event()
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: send(receiver, "stripe", body), range(1_000)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(stored(pipeline_engine)) == 1
+
+
+def test_20_a_body_that_is_none_is_refused_and_a_nul_is_no_harm(
+    receiver: str, pipeline_engine: Engine
+) -> None:
+    hostile = (b"", b"{", b'{"id": NaN}', b'{"id": 1, "id": 2}', b"\xff\xfe", b"[" * 5_000, b"null")
+    for body in hostile:
+        assert send(receiver, "stripe", body).status_code == 400, body[:20]
+    nul = stripe_event().replace(b'"charge.succeeded"', rb'"charge.succeeded", "x": "a\u0000b"')
+    assert send(receiver, "stripe", nul).status_code == 200
+    (row,) = stored(pipeline_engine)
+    assert row.payload["x"] == "a\ufffdb"
+
+
+def raw(url: str, request: bytes) -> socket.socket:
+    place = urlsplit(url)
+    connection = socket.create_connection((str(place.hostname), place.port or 80), timeout=30)
+    connection.sendall(request)
+    return connection
+
+
+def first_line(connection: socket.socket) -> str:
+    try:
+        return connection.recv(4_096).decode("latin-1").partition("\r\n")[0]
+    except ConnectionError:
+        return ""
+
+
+def test_19_large_and_encoded_bodies_are_refused_before_they_are_read(receiver: str) -> None:
+    head = b"POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\n"
+    declared = raw(receiver, head + b"Content-Length: 50000000\r\n\r\n")
+    assert "413" in first_line(declared)
+    chunked = raw(receiver, head + b"Transfer-Encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    sent = 0
+    try:
+        for _ in range(200):
+            chunked.sendall(chunk)
+            sent += 65_536
+    except ConnectionError:
+        pass
+    assert "413" in first_line(chunked) or sent < 200 * 65_536
+    bomb = send(
+        receiver, "stripe", gzip.compress(b"0" * 10_000_000), headers={"Content-Encoding": "gzip"}
+    )
+    assert bomb.status_code == 415
+    for connection in (declared, chunked):
+        connection.close()
+
+
+@pytest.mark.timeout(90)
+def test_19_slow_clients_are_cut_off_while_others_are_served(
+    receiver: str, endpoint: UUID, pipeline_engine: Engine
+) -> None:
+    head = b"POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
+    begun = time.monotonic()
+    slow = [raw(receiver, head + b"{") for _ in range(16)]
+    # What is cut off is no shorter delivery, where nothing is signed either.
+    form = b"type=profile&data%5Blist_id%5D=l1"
+    post = b"POST /webhooks/mailchimp/" + SECRET_PATH.encode() + b" HTTP/1.1\r\nHost: x\r\n"
+    slow.append(raw(receiver, post + b"Content-Length: 500\r\n\r\n" + form))
+    chunk = b"%x\r\n%s\r\n" % (len(form), form)
+    slow.append(raw(receiver, post + b"Transfer-Encoding: chunked\r\n\r\n" + chunk))
+    slow_heads = [raw(receiver, b"POST /webhooks/stripe HTTP/1.1\r\nX: ") for _ in range(8)]
+    dripping = slow[:4] + slow_heads[:4]
+    served = 0
+    ended: set[socket.socket] = set()
+    while time.monotonic() - begun < READ_WITHIN + 4:
+        for connection in dripping:
+            try:
+                connection.sendall(b" ")
+            except OSError:
+                ended.add(connection)
+        answer = send(receiver, "stripe", stripe_event(served))
+        assert answer.status_code == 200
+        served += 1
+        time.sleep(0.5)
+    assert served > 10
+    for connection in slow:
+        connection.settimeout(5)
+        assert "408" in first_line(connection) or connection in ended
+    for connection in slow_heads:
+        connection.settimeout(5)
+        assert connection in ended or first_line(connection) in ("", "HTTP/1.1 400 Bad Request")
+    assert len(stored(pipeline_engine)) == served
+    for connection in (*slow, *slow_heads):
+        connection.close()
+
+
+def test_the_receivers_role_puts_in_and_takes_nothing_out(
+    settings: Settings, pipeline_engine: Engine
+) -> None:
+    engine = create_engine(settings, Role.RECEIVER)
+    for statement in (
+        "SELECT payload FROM control.integration_webhooks",
+        "DELETE FROM control.integration_webhooks",
+        "SELECT * FROM control.webhook_endpoints",
+        "SELECT * FROM control.oauth_tokens",
+        "SELECT * FROM control.venues",
+    ):
+        with engine.connect() as session, pytest.raises(ProgrammingError, match="denied"):
+            session.execute(text(statement))
+    engine.dispose()
