@@ -301,6 +301,11 @@ integration_webhooks = Table(
         "next_attempt_at",
         postgresql_where=text("status IN ('pending', 'claimed')"),
     ),
+    Index(
+        "integration_webhooks_claimed_idx",
+        "claimed_by",
+        postgresql_where=text("status = 'claimed'"),
+    ),
 )
 
 webhook_endpoints = Table(

@@ -17,6 +17,7 @@ from uuid import UUID
 import dagster as dg
 from pydantic import Field
 
+from integration_pipelines.core.events.claims import settle
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import (
     BatchItem,
@@ -104,6 +105,13 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
         batch_id=UUID(config.batch_id),
         sync_one=sync_one,
         concurrency=config.concurrency,
+        settle=lambda session, item, results: settle(
+            session,
+            PROVIDERS,
+            batch_id=UUID(config.batch_id),
+            connection=item.connection,
+            results=results,
+        ),
     )
     with Recorder(context) as recorder:
         for results in synced:

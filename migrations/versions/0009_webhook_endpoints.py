@@ -1,4 +1,5 @@
-"""Paths of connections' own, by which webhooks that name no account are told apart.
+"""Paths of connections' own, by which webhooks that name no account are told apart; and a quick way
+to what a batch has claimed.
 
 Revision ID: 0009
 """
@@ -13,6 +14,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_index(
+        "integration_webhooks_claimed_idx",
+        "integration_webhooks",
+        ["claimed_by"],
+        postgresql_where=sa.text("status = 'claimed'"),
+        schema="control",
+    )
     op.create_table(
         "webhook_endpoints",
         sa.Column(
@@ -81,3 +89,4 @@ def downgrade() -> None:
     """Deliveries to paths of connections' own are refused."""
     op.execute("DROP FUNCTION control.webhook_endpoint")
     op.drop_table("webhook_endpoints", schema="control")
+    op.drop_index("integration_webhooks_claimed_idx", "integration_webhooks", schema="control")

@@ -90,6 +90,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "requested_syncs",
         "venue_partitions",
+        "webhook_events",
     }
     for schedule in repository.schedule_defs:
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

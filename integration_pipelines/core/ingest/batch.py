@@ -376,19 +376,26 @@ def _close_request(session: Session, request_id: UUID, outcome: str) -> None:
 # Running.
 
 SyncOne = Callable[[BatchItem], list[StreamResult]]
+Settle = Callable[[Session, BatchItem, list[StreamResult]], None]
 
 
 def run_batch(
-    engine: Engine, *, batch_id: UUID, sync_one: SyncOne, concurrency: int
+    engine: Engine,
+    *,
+    batch_id: UUID,
+    sync_one: SyncOne,
+    concurrency: int,
+    settle: Settle | None = None,
 ) -> Iterator[list[StreamResult]]:
     """Sync what is not done of a batch and note each outcome; yields each connection's results.
+    ``settle`` notes what else hangs on an outcome, in the same transaction.
 
     Nothing to do where another process has the batch in hand.
     """
     with _in_hand(engine, batch_id) as mine:
         items = _take_up(engine, batch_id) if mine else []
         for item, results in side_by_side(items, sync_one, concurrency=concurrency):
-            _finish(engine, batch_id, item, _outcome(results))
+            _finish(engine, batch_id, item, results, settle)
             yield results
 
 
@@ -569,7 +576,14 @@ def _take_up(engine: Engine, batch_id: UUID) -> list[BatchItem]:
 
 
 @_persistently
-def _finish(engine: Engine, batch_id: UUID, item: BatchItem, outcome: str) -> None:
+def _finish(
+    engine: Engine,
+    batch_id: UUID,
+    item: BatchItem,
+    results: list[StreamResult],
+    settle: Settle | None,
+) -> None:
+    outcome = _outcome(results)
     of_item = {"venue_id": item.connection.venue_id, "batch_id": batch_id}
     with engine.begin() as session:
         for table, which in (
@@ -581,3 +595,5 @@ def _finish(engine: Engine, batch_id: UUID, item: BatchItem, outcome: str) -> No
                 .filter_by(**of_item, **which)
                 .values(done_at=func.now(), outcome=outcome)
             )
+        if settle is not None:
+            settle(session, item, results)

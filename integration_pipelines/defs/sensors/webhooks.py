@@ -1,0 +1,46 @@
+"""`webhook_events`: what providers told of becomes a run within seconds.
+
+The set of connections and objects stands in `control.sync_batches`, as for every other sync, so
+thousands of events over hundreds of venues are one run.
+"""
+
+import dagster as dg
+from sqlalchemy import func, select
+
+from integration_pipelines.core.events.claims import claim
+from integration_pipelines.defs.jobs import sync_venues
+from integration_pipelines.defs.resources import Pipeline
+from integration_pipelines.defs.sensors.sync_queue import run_request
+from integration_pipelines.providers import PROVIDERS
+
+CLAIMED_AT_ONCE = 5_000
+TAG = "events"
+
+
+@dg.sensor(
+    job=sync_venues,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def webhook_events(
+    context: dg.SensorEvaluationContext, pipeline: Pipeline
+) -> dg.SensorResult | dg.SkipReason:
+    """Claim what came in, and read again what it is about. The tick says how much, and how long
+    the oldest waits."""
+    with pipeline.engine.begin() as session:
+        claimed = claim(session, PROVIDERS, limit=CLAIMED_AT_ONCE)
+        now = session.scalars(select(func.now())).one()
+    waits = "nothing waits"
+    if claimed.waits_since is not None:
+        waits = f"the oldest waits {(now - claimed.waits_since).total_seconds():.0f} s"
+    said = (
+        f"{claimed.claimed} events of {claimed.connections} connections claimed, "
+        f"{claimed.ignored} ignored, {claimed.unknown} of no connection, {claimed.dead} given up; "
+        f"{waits}"
+    )
+    if claimed.batch_id is None:
+        return dg.SkipReason(said)
+    context.log.info(said)
+    return dg.SensorResult(
+        run_requests=[run_request(claimed.batch_id, **{TAG: str(claimed.claimed)})], cursor=said
+    )

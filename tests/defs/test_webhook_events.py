@@ -1,0 +1,67 @@
+"""`webhook_events`: from a stored event to the analyst's table, by the sensor and its run."""
+
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Engine, text
+
+from integration_pipelines.core.credentials import open_connections
+from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.events import Event, store
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.definitions import defs
+from integration_pipelines.defs.resources import resources
+from provider_sandbox import Sandbox
+
+
+def tick(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    sensor = defs.get_repository_def().get_sensor_def("webhook_events")
+    with dg.build_sensor_context(instance=instance, resources=resources()) as context:
+        return list(sensor.evaluate_tick(context).run_requests or ())
+
+
+def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(
+    hall: Any,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+) -> None:
+    for slug in ("a-room", "b-room"):
+        hall(slug)
+    assert tick(instance) == []
+    with pipeline_engine.connect() as session:
+        held = {each.venue_id: each for each in open_connections(session)}
+    account = sandbox.stripe.accounts[held["a-room"].account_id]
+    charge_id = sorted(account.ids("charges"))[-1]
+    body = {"data": {"object": {"object": "charge", "id": charge_id}}}
+    gone = {"data": {"object": {"object": "charge", "id": "ch_of_nobody"}}}
+    receiver = create_engine(settings, Role.RECEIVER)
+    with receiver.begin() as session:
+        for id, payload in (("evt_1", body), ("evt_2", body), ("evt_3", gone)):
+            event = Event(id, "charge.updated", account.id, None, payload)
+            store(session, "stripe", [event], request_id="r")
+    receiver.dispose()
+
+    (request,) = tick(instance)
+    assert request.tags["events"] == "3"
+    assert tick(instance) == []
+    ran = defs.resolve_job_def("sync_venues").execute_in_process(
+        run_config=request.run_config, tags=request.tags, instance=instance
+    )
+    assert ran.success
+    with pipeline_engine.connect() as session:
+        asked = text("SELECT status, last_error FROM control.integration_webhooks")
+        assert session.execute(asked).all() == [("done", None)] * 3
+        runs = text("SELECT count(DISTINCT sync_id) FROM control.sync_logs")
+        assert session.scalar(runs) == 1, "the other venue is left alone"
+    analyst = create_engine(settings, Role.ANALYST_ALL)
+    with analyst.connect() as session:
+        rows = session.execute(text("SELECT venue_id, source_id FROM analytics.payments")).all()
+    analyst.dispose()
+    succeeded = sandbox.stripe.accounts[account.id]
+    assert set(rows) <= {("a-room", charge_id)}
+    assert (len(rows) == 1) == any(
+        charge["id"] == charge_id and charge["status"] == "succeeded" and charge["captured"]
+        for charge in succeeded.objects("charges")
+    )
