@@ -16,9 +16,11 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Column, Engine, make_url, select
+from sqlalchemy import Column, Engine, make_url, select, text
 
 from integration_pipelines.cli import main
+from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.events import Event, store
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import sync_batches, sync_logs
 from integration_pipelines.providers import PROVIDERS
@@ -310,6 +312,36 @@ def test_mappings_are_validated_previewed_set_and_listed(run_here: Run) -> None:
     assert "there is no venue nowhere" in refused(
         run_here("mappings", "set", "--venue", "nowhere", stdin=given)
     )
+
+
+def test_webhooks_are_listed_and_dead_ones_replayed(
+    run_here: Run, environment: dict[str, str], settings: Settings
+) -> None:
+    assert "no such event" in succeeded(run_here("webhooks", "list"))
+    engine = create_engine(settings, Role.RECEIVER)
+    with engine.begin() as session:
+        payload = {"secret": "canary-of-a-payload"}
+        events = [Event(f"e{n}", "payment.updated", "M1", None, payload) for n in range(2)]
+        store(session, "square", events, request_id="r")
+    engine.dispose()
+    pipeline = create_engine(settings)
+    with pipeline.begin() as session:
+        session.execute(
+            text(
+                "UPDATE control.integration_webhooks SET status = 'dead', last_error = 'gone'"
+                " WHERE event_id = 'e1'"
+            )
+        )
+    pipeline.dispose()
+    listed = succeeded(run_here("webhooks", "list"))
+    assert "1 pending, 1 dead" in listed and "canary" not in listed
+    (dead,) = read_json(run_here("webhooks", "dead", "--json"))["events"]
+    assert (dead["last_error"], dead["account_id"]) == ("gone", "M1")
+    assert "1 event will" in succeeded(run_here("webhooks", "replay", str(dead["webhook_id"])))
+    assert "unknown, in work" in refused(run_here("webhooks", "replay", "999"))
+    assert run_here("webhooks", "replay").returncode == 2
+    assert "0 events will" in succeeded(run_here("webhooks", "replay", "--dead"))
+    assert read_json(run_here("webhooks", "dead", "--json"))["events"] == []
 
 
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:

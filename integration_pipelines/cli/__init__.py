@@ -23,6 +23,7 @@ COMMANDS = {
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
     "mappings": ("mappings", "Rules by which a venue fills its own fields."),
+    "webhooks": ("webhooks", "What providers told of; dead letters, and their replay."),
     "vault": ("vault", "Credentials under which keys; wrap them anew."),
     "db": ("database", "The database's URL, and psql on it."),
 }

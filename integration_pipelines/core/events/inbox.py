@@ -45,8 +45,9 @@ def store(
     scoped = [
         (endpoint.account_id if endpoint else event.account_id or "", event) for event in events
     ]
-    new = set(
-        session.execute(
+    new = {
+        tuple(row)
+        for row in session.execute(
             upsert(webhook_deduplication)
             .values(
                 [
@@ -57,8 +58,8 @@ def store(
             )
             .on_conflict_do_nothing()
             .returning(webhook_deduplication.c.scope, webhook_deduplication.c.event_id)
-        ).tuples()
-    )
+        )
+    }
     rows = []
     for scope, event in scoped:
         if (scope, event.event_id) not in new:
