@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,11 @@ def test_a_signature_of_another_body_is_refused_however_alike() -> None:
     body = b'{"merchant_id":"M","event_id":"e","type":"payment.created"}'
     given = delivery(body.replace(b"M", b"N"), x_square_hmacsha256_signature=sign("k", body))
     refused("square", given, "k")
+
+
+@pytest.mark.parametrize("name", ["stripe", "square", "quickbooks"])
+def test_what_is_ignored_is_listed_with_its_reason_in_the_providers_readme(name: str) -> None:
+    module = import_module(f"integration_pipelines.providers.{name}.webhooks")
+    readme = Path(module.__file__ or "").with_name("README.md").read_text()
+    for subject, reason in module.IGNORED.items():
+        assert f"| `{subject}` | {reason} |" in readme
