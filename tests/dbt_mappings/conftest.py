@@ -72,7 +72,12 @@ class Warehouse:
             connection.execute(delete(raw_table("stripe", stream)))
 
     def build(self, *venue_ids: str, options: tuple[str, ...] = ()) -> dict[str, str]:
-        """`dbt build` of these venues, or of all: the outcome of every model and test by name."""
+        """`dbt build` of these venues, or of all: the outcome of every model and test by name. Once
+        staging's views are there, it leaves them out with their tests, unless ``options`` say what
+        to build."""
+        target = self.directory / "target"
+        if target.exists() and not options:
+            options = ("--exclude", "staging", "--indirect-selection=cautious")
         with self.owner.begin() as connection:
             connection.execute(delete(dbt_build_venues))
             for venue_id in venue_ids:
@@ -94,7 +99,7 @@ class Warehouse:
                     "--no-use-colors",
                     "build",
                     *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-                    *("--target-path", str(self.directory / "target")),
+                    *("--target-path", str(target)),
                     *("--log-path", str(self.directory / "logs")),
                     *options,
                 ]

@@ -572,7 +572,7 @@ def test_no_request_finds_a_500_or_an_answer_that_is_not_documented(
             "run",
             f"{served}/api/v1/openapi.json",
             f"--header=Authorization: Bearer {bearer}",
-            "--max-examples=25",
+            "--max-examples=10",
             "--generation-database=none",
             "--seed=1",
             "--no-color",
