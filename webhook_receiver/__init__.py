@@ -38,7 +38,9 @@ EXTENSION = "receiver"
 LARGEST = 1024 * 1024
 """Bytes of a body; the largest that any of the four documents is half of it."""
 AT_ONCE = 40
-"""Deliveries in work in one process; whoever comes beyond that is asked to come back."""
+"""Deliveries in work in one process; further ones wait, and are then asked to come back."""
+PATIENCE = 5.0
+"""Seconds to wait for a place."""
 COME_BACK = "5"
 LONGEST_PATH = 200
 TOO_LATE = "the body did not come in time"
@@ -92,7 +94,7 @@ def validate(name: str, path: str) -> Any:
 def receive(name: str, path: str | None = None) -> Any:
     """Authentic, readable, stored: then, and only then, acknowledged."""
     receiver = _receiver()
-    if not receiver.free.acquire(blocking=False):
+    if not receiver.free.acquire(timeout=PATIENCE):
         return _answer(503, "too many deliveries at once", {"Retry-After": COME_BACK})
     try:
         return _receive(name, path)

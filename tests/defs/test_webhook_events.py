@@ -14,10 +14,41 @@ from integration_pipelines.defs.resources import resources
 from provider_sandbox import Sandbox
 
 
-def tick(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+def evaluated(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
     sensor = defs.get_repository_def().get_sensor_def("webhook_events")
-    with dg.build_sensor_context(instance=instance, resources=resources()) as context:
-        return list(sensor.evaluate_tick(context).run_requests or ())
+    with dg.build_sensor_context(
+        instance=instance, resources=resources(), cursor=cursor
+    ) as context:
+        return sensor.evaluate_tick(context)
+
+
+def tick(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    return list(evaluated(instance).run_requests or ())
+
+
+def test_the_check_of_the_inbox_is_told_when_events_grow_old_and_when_they_no_longer_do(
+    instance: dg.DagsterInstance, venue: Any, connect: Any, pipeline_engine: Engine
+) -> None:
+    first = evaluated(instance)
+    (told,) = first.asset_events
+    assert (told.check_name, told.passed) == ("no_event_waits_long", True)
+    assert evaluated(instance, first.cursor).asset_events == []
+    connect(venue("hall"), "square", "M1")
+    with pipeline_engine.begin() as session:
+        session.execute(
+            text(
+                "INSERT INTO control.integration_webhooks (provider, account_id, event_id,"
+                " event_type, payload, received_at) VALUES ('square', 'M1', 'e', 'refund.updated',"
+                " '{}', now() - interval '11 minutes')"
+            )
+        )
+    late = evaluated(instance, first.cursor)
+    (told,) = late.asset_events
+    assert (told.passed, told.description) == (False, "square's oldest waits 11 min")
+    with pipeline_engine.begin() as session:
+        session.execute(text("UPDATE control.integration_webhooks SET status = 'done'"))
+    (told,) = evaluated(instance, late.cursor).asset_events
+    assert told.passed
 
 
 def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(

@@ -8,6 +8,7 @@ import dagster as dg
 from sqlalchemy import func, select
 
 from integration_pipelines.core.events.claims import claim
+from integration_pipelines.defs.inbox import evaluation, verdict
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import run_request
@@ -15,6 +16,8 @@ from integration_pipelines.providers import PROVIDERS
 
 CLAIMED_AT_ONCE = 5_000
 TAG = "events"
+PASSED, FAILED = "no event waits long", "events wait long"
+"""The cursor: what was told of the check last."""
 
 
 @dg.sensor(
@@ -26,8 +29,9 @@ def webhook_events(
     context: dg.SensorEvaluationContext, pipeline: Pipeline
 ) -> dg.SensorResult | dg.SkipReason:
     """Claim what came in, and read again what it is about. The tick says how much, and how long
-    the oldest waits."""
+    the oldest waits; the inbox's check is told when it changes."""
     with pipeline.engine.begin() as session:
+        passed, why, metadata = verdict(session)
         claimed = claim(session, PROVIDERS, limit=CLAIMED_AT_ONCE)
         now = session.scalars(select(func.now())).one()
     waits = "nothing waits"
@@ -38,9 +42,12 @@ def webhook_events(
         f"{claimed.ignored} ignored, {claimed.unknown} of no connection, {claimed.dead} given up; "
         f"{waits}"
     )
-    if claimed.batch_id is None:
+    state = PASSED if passed else FAILED
+    told = [] if context.cursor == state else [evaluation(passed, why, metadata)]
+    if claimed.batch_id is None and not told:
         return dg.SkipReason(said)
     context.log.info(said)
-    return dg.SensorResult(
-        run_requests=[run_request(claimed.batch_id, **{TAG: str(claimed.claimed)})], cursor=said
-    )
+    requests = []
+    if claimed.batch_id is not None:
+        requests = [run_request(claimed.batch_id, **{TAG: str(claimed.claimed)})]
+    return dg.SensorResult(run_requests=requests, asset_events=told, cursor=state)
