@@ -12,7 +12,7 @@ from integration_pipelines.providers import PROVIDERS
 RAW = [f"raw_stripe/{stream}" for stream in PROVIDERS["stripe"].stream_names]
 BUILT = [
     key.to_user_string()
-    for key in defs.resolve_asset_graph().get_all_asset_keys()
+    for key in defs.resolve_asset_graph().materializable_asset_keys
     if not key.path[0].startswith("raw_")
 ]
 
