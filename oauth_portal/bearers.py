@@ -25,7 +25,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import api_tokens, users, venues
-from oauth_portal.people import ROLES, Person, person
+from integration_pipelines.core.users import ROLES
+from oauth_portal.people import Person, person
 from oauth_portal.portal import portal
 from oauth_portal.sessions import hashed
 

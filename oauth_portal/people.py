@@ -12,13 +12,11 @@ from sqlalchemy import Connection as Session
 from sqlalchemy import func, insert, select, update
 
 from integration_pipelines.core.tables import audit_log, users
+from integration_pipelines.core.users import ROLES
 from oauth_portal.portal import portal
 from oauth_portal.sessions import BrowserSession
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-ROLES = ("viewer", "venue_admin")
-"""Each may do what those before it may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,6 +340,9 @@ def test_webhooks_are_listed_and_dead_ones_replayed(
     assert "1 event will" in succeeded(run_here("webhooks", "replay", str(dead["webhook_id"])))
     assert "unknown, in work" in refused(run_here("webhooks", "replay", "999"))
     assert run_here("webhooks", "replay").returncode == 2
+    assert "there is no provider nobody" in refused(
+        run_here("webhooks", "list", "--provider", "nobody")
+    )
     assert "0 events will" in succeeded(run_here("webhooks", "replay", "--dead"))
     assert read_json(run_here("webhooks", "dead", "--json"))["events"] == []
 

@@ -6,6 +6,7 @@ import click
 from sqlalchemy import func, select
 
 from integration_pipelines.cli.application import Application
+from integration_pipelines.cli.connections import find_provider
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.events.claims import replay
@@ -102,6 +103,8 @@ def replay_(
 
 
 def _asked(status: str | None, provider: str | None, venue_id: str | None) -> list[Any]:
+    if provider is not None:
+        find_provider(provider)
     held = integration_webhooks.c
     values = ((held.status, status), (held.provider, provider), (held.venue_id, venue_id))
     return [column == value for column, value in values if value is not None]

@@ -12,6 +12,7 @@ from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.tables import memberships, users
 
 ROLES = ("viewer", "venue_admin")
+"""Each may do what those before it may."""
 
 
 def invite(

@@ -87,7 +87,9 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
             unknown.append(row.webhook_id)
         elif meaning.revoked:
             for connection in whose:
-                _revoke(session, connection)
+                # One that came late tells nothing of the consent that was given since.
+                if (row.event_created_at or row.received_at) >= connection.connected_at:
+                    _revoke(session, connection)
             ignored["our access was ended: the connection waits for its owner"].append(
                 row.webhook_id
             )

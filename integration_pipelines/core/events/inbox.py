@@ -1,5 +1,6 @@
 """The inbox: events stored before they are acknowledged, each once."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -20,9 +21,11 @@ class Endpoint(NamedTuple):
     account_id: str
 
 
-def endpoint_of(session: Session, provider: str, path_hash: bytes) -> Endpoint | None:
-    """Whose path it is; None where it is nobody's any more, or never was."""
-    found = func.control.webhook_endpoint(provider, path_hash).table_valued(*Endpoint._fields)
+def endpoint_of(session: Session, provider: str, path: str) -> Endpoint | None:
+    """Whose path it is; None where it is nobody's any more, or never was. It is found by its hash,
+    so how long that takes tells nothing of it."""
+    hashed = hashlib.sha256(path.encode()).digest()
+    found = func.control.webhook_endpoint(provider, hashed).table_valued(*Endpoint._fields)
     row = session.execute(select(found)).one_or_none()
     return None if row is None else Endpoint._make(row)
 

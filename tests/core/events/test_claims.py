@@ -195,6 +195,20 @@ def test_15_a_revocation_pauses_its_venue_alone(
     assert "its next sync reads what changed" in events(pipeline_engine)[-1].last_error
 
 
+def test_a_revocation_that_comes_late_does_not_end_the_consent_that_was_given_since(
+    come: Come, square: None, pipeline_engine: Engine
+) -> None:
+    come("square", "oauth.authorization.revoked", {}, account="M-hall", id="e1")
+    with pipeline_engine.begin() as session:
+        session.execute(
+            text(
+                "UPDATE control.integration_webhooks SET event_created_at = now() - '1 d'::interval"
+            )
+        )
+    assert claimed(pipeline_engine).ignored == 1
+    assert connection_of(pipeline_engine, "hall").status == "active"
+
+
 def test_a_shared_accounts_event_is_read_for_each_of_its_venues(
     come: Come,
     venue: Callable[..., str],
