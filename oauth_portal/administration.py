@@ -10,7 +10,7 @@ from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integration_configs, integrations
 from oauth_portal.cards import cards
 from oauth_portal.people import administrators_only, note, person_here
-from oauth_portal.portal import portal
+from oauth_portal.portal import asked_provider, portal
 
 blueprint = Blueprint("administration", __name__, url_prefix="/admin")
 
@@ -51,21 +51,19 @@ def overview() -> Any:
 @administrators_only
 def switch(provider_name: str) -> Any:
     """Enable, disable, pause or resume a provider, for all venues or for the one that is named."""
-    if provider_name not in portal().providers:
-        abort(404)
+    provider = asked_provider(provider_name)
     action = request.form.get("action", "")
     venue_id = request.form.get("venue_id", "")
     if action not in SWITCHES or (venue_id and venue_id not in person_here().venues):
         abort(400, "Choose a venue that exists, and one of enable, disable, pause and resume.")
     switch_provider(
-        portal().providers[provider_name],
+        provider,
         action,
         venue_id=venue_id or None,
         reason=request.form.get("reason"),
         actor=person_here().email,
     )
-    title = portal().providers[provider_name].title
-    flash(f"{title}: {action} for {venue_id or 'all venues'}.")
+    flash(f"{provider.title}: {action} for {venue_id or 'all venues'}.")
     return redirect(url_for("administration.overview"), 303)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration_pipelines.core import mapping
-from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integrations
@@ -34,7 +34,7 @@ from oauth_portal.bearers import (
 from oauth_portal.cards import Card, card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
 from oauth_portal.people import Person, note
-from oauth_portal.portal import portal
+from oauth_portal.portal import asked_connection, asked_provider, portal
 from oauth_portal.security import problem
 
 TITLES = {
@@ -181,7 +181,7 @@ def connections(path: schemas.VenuePath) -> Response:
 @called_at_venue("viewer")
 def connection(path: schemas.ProviderPath) -> Response:
     """How one provider stands at the venue."""
-    return _json(_stands(path.venue_id, _provider(path.provider)))
+    return _json(_stands(path.venue_id, asked_provider(path.provider)))
 
 
 @blueprint.put(
@@ -196,7 +196,7 @@ def connect(path: schemas.ProviderPath, body: schemas.Key) -> Response:
 
     Accounts that are opened by consent are connected in the portal, at `portal_url`.
     """
-    provider = _provider(path.provider)
+    provider = asked_provider(path.provider)
     if provider.access.key is None:
         return problem(409, TITLES[409], f"{provider.title} is opened by consent: at portal_url.")
     try:
@@ -224,7 +224,7 @@ def connect(path: schemas.ProviderPath, body: schemas.Key) -> Response:
 @called_at_venue("venue_admin")
 def disconnect(path: schemas.ProviderPath) -> Response:
     """End our access; the data stays. For venue_admin."""
-    held = _held(path.venue_id, _provider(path.provider))
+    held = asked_connection(path.venue_id, asked_provider(path.provider))
     left = connecting.disconnect(portal(), held, actor=_who().email)
     return _json(schemas.Ended(left_to_do=left))
 
@@ -238,7 +238,9 @@ def disconnect(path: schemas.ProviderPath) -> Response:
 @called_at_venue("venue_admin")
 def test(path: schemas.ProviderPath) -> Response:
     """Ask the provider whose account it is. For venue_admin."""
-    answer = connecting.tried(portal(), _held(path.venue_id, _provider(path.provider)))
+    answer = connecting.tried(
+        portal(), asked_connection(path.venue_id, asked_provider(path.provider))
+    )
     return _json(
         schemas.Answer(ok=answer.ok, account_name=answer.account_name, message=answer.message)
     )
@@ -253,8 +255,8 @@ def test(path: schemas.ProviderPath) -> Response:
 @called_at_venue("venue_admin")
 def request_sync(path: schemas.ProviderPath) -> Any:
     """Sync as soon as possible. For venue_admin."""
-    provider = _provider(path.provider)
-    if not _held(path.venue_id, provider).is_due:
+    provider = asked_provider(path.provider)
+    if not asked_connection(path.venue_id, provider).is_due:
         stands = _stands(path.venue_id, provider)
         return problem(409, TITLES[409], stands.headline)
     added = connecting.ask_for_sync(
@@ -608,7 +610,7 @@ def list_integrations() -> Response:
 @called_by_administrators
 def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> Any:
     """Switch a provider on or off, everywhere or at one venue. For administrators."""
-    provider = _provider(path.provider)
+    provider = asked_provider(path.provider)
     if body.venue_id is not None and body.venue_id not in _who().venues:
         abort(404, "There is no such venue.")
     action = {"on": "enable", "paused": "pause", "disabled": "disable"}[body.state]
@@ -671,20 +673,6 @@ def _who() -> Person:
     who = caller()
     assert who is not None
     return who
-
-
-def _provider(name: str) -> Provider:
-    if name not in portal().providers:
-        abort(404, "There is no such provider.")
-    return portal().providers[name]
-
-
-def _held(venue_id: str, provider: Provider) -> Connection:
-    with portal().scoped(venue_id) as session:
-        found = open_connections(session, venue_ids=[venue_id], providers=[provider.name])
-    if not found:
-        abort(404, f"{provider.title} is not connected.")
-    return found[0]
 
 
 def _stands(venue_id: str, provider: Provider) -> schemas.Connection:

@@ -18,7 +18,6 @@ from integration_pipelines.core.credentials import (
     Connection,
     Keeper,
     end,
-    open_connections,
     save_connection,
 )
 from integration_pipelines.core.errors import (
@@ -233,7 +232,7 @@ def connect(
     except IntegrationError as error:
         raise _not_answered(provider) from error
     offer = _Offer(provider, account, credentials)
-    held = _held(portal, provider, venue_id)
+    held = portal.held(venue_id, provider)
     others = _others(portal, offer, venue_id)
     if others and (held is None or held.account_id != account.account_id):
         _refuse_what_is_anothers(offer, others, held, who)
@@ -253,7 +252,7 @@ def switch(
     """Take the offered account in the held one's place. The old account's rows stay apart, under
     its own id. Raises NotConnected where the question is too old or another browser's."""
     offer = _take(portal, venue_id, pending_id, session_hash)
-    held = _held(portal, offer.provider, venue_id)
+    held = portal.held(venue_id, offer.provider)
     if held is not None:
         disconnect(portal, held, actor=who.email)
     return _store(portal, offer, venue_id=venue_id, who=who)
@@ -275,7 +274,7 @@ def divide(
     offer = _take(portal, venue_id, pending_id, session_hash)
     account = offer.account
     others = _others(portal, offer, venue_id)
-    _refuse_what_is_anothers(offer, others, _held(portal, offer.provider, venue_id), who)
+    _refuse_what_is_anothers(offer, others, portal.held(venue_id, offer.provider), who)
     theirs = [share for share in others if not who.may(share.venue_id, "venue_admin")]
     fixed = {id: share.venue_id for share in theirs for id in share.location_ids or ()}
     ours = {venue_id, *(share.venue_id for share in others)} - {each.venue_id for each in theirs}
@@ -351,12 +350,6 @@ def ask_for_sync(portal: Portal, *, venue_id: str, provider: str, actor: str) ->
         )
         note(session, venue_id, actor, "asked for a sync", provider)
         return True
-
-
-def _held(portal: Portal, provider: Provider, venue_id: str) -> Connection | None:
-    with portal.scoped(venue_id) as session:
-        found = open_connections(session, venue_ids=[venue_id], providers=[provider.name])
-    return found[0] if found else None
 
 
 def _others(portal: Portal, offer: _Offer, venue_id: str) -> list[Share]:

@@ -6,14 +6,14 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 
-from integration_pipelines.core.credentials import Connection, open_connections
+from integration_pipelines.core.credentials import Connection
 from integration_pipelines.core.provider import Provider
 from oauth_portal import connecting
 from oauth_portal import history as past
 from oauth_portal.cards import card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
 from oauth_portal.people import at_venue, browser, person_here, signed_in, venue_page
-from oauth_portal.portal import portal
+from oauth_portal.portal import asked_connection, asked_provider, portal
 
 blueprint = Blueprint("pages", __name__)
 
@@ -45,7 +45,7 @@ def venue(venue_id: str) -> Any:
 @at_venue("viewer")
 def venue_card(venue_id: str, provider_name: str) -> Any:
     """One card, as it stands now."""
-    provider = _provider(provider_name)
+    provider = asked_provider(provider_name)
     with portal().scoped(venue_id) as session:
         shown = card(portal(), session, venue_id, provider.name)
     return render_template("_card.html", **venue_page(venue_id), card=shown)
@@ -55,14 +55,14 @@ def venue_card(venue_id: str, provider_name: str) -> Any:
 @at_venue("venue_admin")
 def connect(venue_id: str, provider_name: str) -> Any:
     """What will be read, in plain words, before anything is allowed."""
-    return _connect_page(venue_id, _provider(provider_name))
+    return _connect_page(venue_id, asked_provider(provider_name))
 
 
 @blueprint.post("/venues/<venue_id>/<provider_name>/connect")
 @at_venue("venue_admin")
 def begin(venue_id: str, provider_name: str) -> Any:
     """To the provider's own screen."""
-    provider = _provider(provider_name)
+    provider = asked_provider(provider_name)
     if provider.oauth is None or not provider.oauth.is_configured(portal().settings):
         abort(404)
     url = connecting.begin(portal(), provider, venue_id=venue_id, session_hash=browser().hash)
@@ -73,7 +73,7 @@ def begin(venue_id: str, provider_name: str) -> Any:
 @at_venue("venue_admin")
 def give_key(venue_id: str, provider_name: str) -> Any:
     """A key typed by hand."""
-    provider = _provider(provider_name)
+    provider = asked_provider(provider_name)
     if provider.access.key is None:
         abort(404)
     try:
@@ -86,7 +86,7 @@ def give_key(venue_id: str, provider_name: str) -> Any:
 @signed_in
 def callback(provider_name: str) -> Any:
     """Back from the provider's screen."""
-    provider = _provider(provider_name)
+    provider = asked_provider(provider_name)
     try:
         venue_id, redirect_uri = connecting.redeem(
             portal(),
@@ -155,8 +155,8 @@ def divide(venue_id: str) -> Any:
 @at_venue("venue_admin")
 def disconnect(venue_id: str, provider_name: str) -> Any:
     """What disconnecting means, before it is done."""
-    provider = _provider(provider_name)
-    held = _held(venue_id, provider)
+    provider = asked_provider(provider_name)
+    held = asked_connection(venue_id, provider)
     return render_template("disconnect.html", **venue_page(venue_id), provider=provider, held=held)
 
 
@@ -164,8 +164,10 @@ def disconnect(venue_id: str, provider_name: str) -> Any:
 @at_venue("venue_admin")
 def do_disconnect(venue_id: str, provider_name: str) -> Any:
     """End it."""
-    provider = _provider(provider_name)
-    left = connecting.disconnect(portal(), _held(venue_id, provider), actor=person_here().email)
+    provider = asked_provider(provider_name)
+    left = connecting.disconnect(
+        portal(), asked_connection(venue_id, provider), actor=person_here().email
+    )
     flash(f"{provider.title} is disconnected. Its data stays.")
     if left:
         flash(f"One thing is left for you: {left}.")
@@ -176,8 +178,8 @@ def do_disconnect(venue_id: str, provider_name: str) -> Any:
 @at_venue("venue_admin")
 def sync(venue_id: str, provider_name: str) -> Any:
     """As soon as possible."""
-    provider = _provider(provider_name)
-    if not _held(venue_id, provider).is_due:
+    provider = asked_provider(provider_name)
+    if not asked_connection(venue_id, provider).is_due:
         flash(f"{provider.title} cannot be synced as it stands.")
     else:
         connecting.ask_for_sync(
@@ -190,8 +192,8 @@ def sync(venue_id: str, provider_name: str) -> Any:
 @at_venue("venue_admin")
 def test(venue_id: str, provider_name: str) -> Any:
     """Whether the provider still lets us in, asked now."""
-    provider = _provider(provider_name)
-    held = _held(venue_id, provider)
+    provider = asked_provider(provider_name)
+    held = asked_connection(venue_id, provider)
     flash(connecting.tried(portal(), held).message)
     return redirect(url_for("pages.venue", venue_id=venue_id), 303)
 
@@ -296,20 +298,6 @@ def _time(given: str | None) -> datetime | None:
 
 def _hours_behind(complete_up_to: datetime) -> float:
     return max((datetime.now(UTC) - complete_up_to).total_seconds() / 3_600, 0.0)
-
-
-def _provider(name: str) -> Provider:
-    if name not in portal().providers:
-        abort(404)
-    return portal().providers[name]
-
-
-def _held(venue_id: str, provider: Provider) -> Connection:
-    with portal().scoped(venue_id) as session:
-        found = open_connections(session, venue_ids=[venue_id], providers=[provider.name])
-    if not found:
-        abort(404)
-    return found[0]
 
 
 def _told(error: NotConnected) -> dict[str, Any]:
