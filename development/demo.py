@@ -10,18 +10,19 @@ import sys
 import time
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from babel.numbers import get_currency_precision
 from sqlalchemy import Connection as Session
 from sqlalchemy import text
 
-from development.processes import Processes, stopped_by_signals
-from development.stage import VENUES, Stage, furnish, integrations, raised_stage
+from development.processes import Processes, free_port, stopped_by_signals
+from development.stage import COMMAND, VENUES, Stage, furnish, integrations, raised_stage
 from integration_pipelines.cli.output import console, table
 from integration_pipelines.core.database import Role, create_engine, owner_url
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.settings import Settings, load_settings
+from integration_pipelines.instance import environment
 
 HAPPENINGS = 12
 OF_ACCOUNT = "venue_id = :venue_id and account_id = :account_id and deleted_at is null"
@@ -80,6 +81,39 @@ Where to look next
 """
 
 
+class Happening(NamedTuple):
+    """One step in one account, and where analysts see what came of it."""
+
+    venue_id: str
+    provider: str
+    step: str
+    words: str
+    table: str
+    shown: str
+
+
+TOLD = (
+    Happening(
+        "zum-anker", "stripe", "refund", "a payment is refunded", "refunds",
+        "currency || ' ' || amount",
+    ),
+    Happening(
+        "zum-anker", "square", "add_customer", "a guest leaves a name", "customers",
+        "coalesce(name, email)",
+    ),
+    Happening(
+        "sakura-fest", "mailchimp", "subscribe", "somebody subscribes", "audience_members",
+        "email || ': ' || status",
+    ),
+    Happening(
+        "moonlight-hall", "quickbooks", "add_customer", "a customer is entered", "customers",
+        "coalesce(name, email)",
+    ),
+)  # fmt: skip
+TOLD_WITHIN = 60.0
+RECEIVER_PORT = 8081
+
+
 def main() -> None:
     begun = time.monotonic()
     try:
@@ -112,6 +146,8 @@ def demonstrate(settings: Settings) -> bool:
         equal &= _sync(settings, stage)
         print("\nWhat was deleted without a word is found by reading everything again.")
         equal &= _sync(settings, stage, "--full", "--allow-deletes")
+        print("\nFrom here on the providers tell of what changes: webhooks, and nobody asks.")
+        equal &= _told(settings, processes, stage)
     integrations("db", "psql", "-P", "pager=off", "-c", DAILY_REVENUE, show=True)
     return equal
 
@@ -175,6 +211,53 @@ def _beside_the_truth(
         "amounts": amounts,
         "equal": "yes" if same else verdict,
     }
+
+
+def _told(settings: Settings, processes: Processes, stage: Stage) -> bool:
+    """Let one thing happen at each provider, and show when analysts see it; whether they do."""
+    receiver = f"http://127.0.0.1:{free_port(RECEIVER_PORT)}"
+    variables = {**environment(settings), **stage.environment, "WEBHOOK_BASE_URL": receiver}
+    processes.start_receiver(receiver, variables)
+    worker = processes.start("worker", [COMMAND, "work"], env=variables)
+    processes.wait_for(f"{receiver}/health")
+    stage.register(receiver)
+    while b"ready" not in worker.log.read_bytes():
+        processes.check()
+        time.sleep(0.1)
+    rows = []
+    engine = create_engine(settings, Role.DBT)
+    for happening in TOLD:
+        touched = stage.do(happening.venue_id, happening.provider, happening.step)
+        begun = time.monotonic()
+        row = None
+        while row is None and time.monotonic() - begun < TOLD_WITHIN:
+            processes.check()
+            time.sleep(0.05)
+            with engine.connect() as session:
+                row = session.execute(
+                    text(
+                        f"select {happening.shown} as shown from analytics.{happening.table} "
+                        "where venue_id = :venue_id and provider = :provider and source_id = :id"
+                    ),
+                    {
+                        "venue_id": happening.venue_id,
+                        "provider": happening.provider,
+                        "id": touched.get("id") or touched["Id"],
+                    },
+                ).one_or_none()
+        rows.append(
+            {
+                "venue": happening.venue_id,
+                "provider": happening.provider,
+                "what happened": happening.words,
+                "table": f"analytics.{happening.table}",
+                "row": None if row is None else row.shown,
+                "seconds": round(time.monotonic() - begun, 1),
+            }
+        )
+    engine.dispose()
+    console().print(table(rows, tuple(rows[0])))
+    return all(row["row"] is not None for row in rows)
 
 
 def _landed(

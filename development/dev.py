@@ -1,8 +1,9 @@
 """`make dev`: everything up on this machine, until Ctrl-C.
 
 Postgres, the sandbox with three venues' accounts in which something happens every minute, Dagster's
-webserver and daemon, the portal. Each is a child process in a session of its own that writes to
-DATA_DIR/logs/NAME.log. All listen on 127.0.0.1 only. Ctrl-C, SIGTERM or a child's end stops all.
+webserver and daemon, the portal, the receiver, and a worker that stays warm. Each is a child
+process in a session of its own that writes to DATA_DIR/logs/NAME.log. All listen on 127.0.0.1
+only. Ctrl-C, SIGTERM or a child's end stops all.
 """
 
 import sys
@@ -25,6 +26,7 @@ from integration_pipelines.providers import PROVIDERS
 
 DAGSTER_PORT = 3000
 PORTAL_PORT = 8080
+RECEIVER_PORT = 8081
 DEVELOPER = "developer@venues.example"
 HAPPENINGS_EACH = 60.0
 HAPPENINGS = 2
@@ -58,6 +60,8 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
         else:
             stage = held.enter_context(raised_stage(processes, settings.data_path))
             variables |= stage.environment
+        receiver = f"http://127.0.0.1:{free_port(RECEIVER_PORT)}"
+        variables |= {"WEBHOOK_BASE_URL": receiver}
         port = free_port(DAGSTER_PORT)
         scripts = Path(sys.executable).parent
         processes.start(
@@ -77,12 +81,17 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
             ],
             env=variables | {"PUBLIC_BASE_URL": portal},
         )
+        processes.start_receiver(receiver, variables)
+        processes.start("worker", [scripts / "integrations", "work"], env=variables)
         if stage is not None:
             furnish(stage)
+            processes.wait_for(f"{receiver}/health")
+            stage.register(receiver)
         _invite_developer(settings)
         processes.wait_for(f"http://127.0.0.1:{port}/server_info")
         processes.wait_for(f"{portal}/health")
         print(f"portal     {portal} (sign in as {DEVELOPER})")
+        print(f"receiver   {receiver}/webhooks/…")
         print(f"Dagster    http://127.0.0.1:{port}")
         if stage is not None:
             print(f"sandbox    {stage.url}/_sandbox/stats")

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -47,7 +48,7 @@ class Processes:
 
     def start(
         self, name: str, argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
-    ) -> None:
+    ) -> Child:
         """Start ``argv`` with ``env`` on top of this process's environment."""
         log = self.logs / f"{name}.log"
         # A session of its own: Ctrl-C in the terminal reaches only us, who stop in order.
@@ -60,7 +61,22 @@ class Processes:
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
-        self.children.append(Child(name, process, log))
+        child = Child(name, process, log)
+        self.children.append(child)
+        return child
+
+    def start_receiver(self, url: str, env: Mapping[str, str]) -> None:
+        """Start the webhook receiver at ``url``."""
+        self.start(
+            "receiver",
+            [
+                Path(sys.executable).with_name("gunicorn"),
+                *("-c", "python:webhook_receiver.server"),
+                *("--bind", url.removeprefix("http://")),
+                "webhook_receiver:create_app()",
+            ],
+            env={**env, "WEBHOOK_BASE_URL": url},
+        )
 
     def check(self) -> None:
         """Raise ChildEnded if a child has ended."""

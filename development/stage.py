@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -98,15 +98,15 @@ class Truth(NamedTuple):
 class Stage:
     """A running sandbox with the venues' accounts. ``environment`` points our clients at it.
 
-    ``moves``: seconds and happenings of each; ``is_new``: nothing was kept of these accounts.
-    ``accounts``: what the sandbox tells of each, by venue and provider.
+    ``moves``: seconds and happenings of each, or the one step that was played; ``is_new``: nothing
+    was kept of these accounts. ``accounts``: what the sandbox tells of each, by venue and provider.
     """
 
     url: str
     file: Path
     version: str
     began: int
-    moves: list[tuple[int, int]]
+    moves: list[Sequence[Any]]
     is_new: bool
     accounts: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -125,6 +125,13 @@ class Stage:
         self.save()
         self._play(*move)
 
+    def do(self, venue_id: str, provider: str, step: str) -> dict[str, Any]:
+        """Play one step in one account now; what it touched."""
+        move = (venue_id, provider, step)
+        self.moves.append(move)
+        self.save()
+        return self._do(*move)
+
     def truth(self, venue_id: str, provider: str, stream: str) -> Truth:
         """What exists at the provider."""
         if provider == "stripe":
@@ -137,6 +144,13 @@ class Stage:
                 sums[name.upper()] = Decimal(str(amount)).scaleb(-digits)
         ids = frozenset(told["ids"]) if "ids" in told else None
         return Truth(ids, sums)
+
+    def register(self, receiver: str) -> None:
+        """Have all that happens from now on told to the receiver at this URL."""
+        self._ask("quickbooks", "POST", "app", webhook_url=f"{receiver}/webhooks/quickbooks")
+        environment = {**self.environment, "WEBHOOK_BASE_URL": receiver}
+        for provider in ("stripe", "square", "mailchimp"):
+            integrations("webhooks", "register", provider, environment=environment, show=True)
 
     def raise_accounts(self) -> None:
         """Make the accounts as they began, and play what has been noted since."""
@@ -156,13 +170,27 @@ class Stage:
                 )
                 self._ask(provider, "POST", f"accounts/{venue.venue_id}/clock", told=True)
         for move in self.moves:
-            self._play(*move)
+            if len(move) == 2:
+                self._play(*move)
+            else:
+                self._do(*move)
 
     def credentials(self, venue_id: str, provider: str) -> str:
         """What `integrations connect` reads."""
         account = self.accounts[venue_id, provider]
         given = {name: account[name] for name in CREDENTIALS[provider]}
         return json.dumps(given)
+
+    def _do(self, venue_id: str, provider: str, step: str) -> dict[str, Any]:
+        touched: dict[str, Any] = self._ask(
+            provider, "POST", f"accounts/{venue_id}/mutations", do=step
+        )
+        return touched
+
+    def undelivered(self) -> int:
+        """Webhooks that are still under way."""
+        with urllib.request.urlopen(f"{self.url}/_sandbox/webhooks", timeout=60) as answer:  # noqa: S310
+            return int(json.load(answer)["waiting"])
 
     def _play(self, seconds: int, happenings: int) -> None:
         for (venue_id, provider), account in self.accounts.items():
@@ -219,7 +247,7 @@ def _stage(url: str, file: Path) -> Stage:
         version.update(source.read_bytes())
     noted = json.loads(file.read_text()) if file.exists() else {}
     if noted.get("version") == version.hexdigest():
-        moves = [tuple(move) for move in noted["moves"]]
+        moves: list[Sequence[Any]] = [tuple(move) for move in noted["moves"]]
         return Stage(url, file, noted["version"], noted["began"], moves, is_new=False)
     return Stage(url, file, version.hexdigest(), int(time.time()), [], is_new=True)
 

@@ -17,7 +17,6 @@ from sqlalchemy import delete, func, insert, select, update
 from integration_pipelines.core.credentials import (
     Connection,
     Keeper,
-    end,
     save_connection,
 )
 from integration_pipelines.core.errors import (
@@ -27,6 +26,7 @@ from integration_pipelines.core.errors import (
     Refused,
     VaultError,
 )
+from integration_pipelines.core.events.endpoints import leave
 from integration_pipelines.core.ingest import (
     Share,
     claim,
@@ -306,7 +306,7 @@ def disconnect(portal: Portal, connection: Connection, *, actor: str) -> str | N
     """End our access at the provider and destroy what is held here; what is left for its owner to
     do, in words."""
     provider = portal.providers[connection.provider]
-    left = end(Keeper(portal.settings, portal.engine, portal.vault, provider, connection))
+    left = leave(Keeper(portal.settings, portal.engine, portal.vault, provider, connection))
     with portal.scoped(connection.venue_id) as session:
         note(
             session, connection.venue_id, actor, "disconnected", provider.name,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from provider_sandbox.ledger import Clock, Json
+from provider_sandbox.outbox import Outbox
 
 
 class Account(Protocol):
@@ -30,7 +31,8 @@ AnAccount = TypeVar("AnAccount", bound=Account)
 
 
 class Accounts(Generic[AnAccount]):
-    """All accounts of one provider by id. ``streams`` are the names of what they hold."""
+    """All accounts of one provider by id. ``streams`` are the names of what they hold, ``outbox``
+    what its webhooks leave by."""
 
     name: str
     title: str
@@ -40,6 +42,7 @@ class Accounts(Generic[AnAccount]):
 
     def __init__(self) -> None:
         self.accounts: dict[str, AnAccount] = {}
+        self.outbox = Outbox()
 
     def account(self, account: str) -> AnAccount:
         """The account with this id or slug. Raises LookupError."""

@@ -6,6 +6,8 @@
     POST   /_sandbox/faults   {"kind": "rate_limited", "path": "/v1/charges", "times": 3}
     POST   /_sandbox/limits   {"account": "SLUG, id or *", "rate": 100, "retry_after": 1}
     POST   /_sandbox/latency  {"seconds": 0.3}
+    GET    /_sandbox/webhooks                         what became of deliveries, and what waits;
+    POST   /_sandbox/webhooks {"twice": 0.2, "lost": 0.1, "late": 3, "held": false}
     GET    /_sandbox/environment                      the variables that point the pipelines here
     GET    /_sandbox/applications                     redirect URIs that each provider accepts;
     POST   /_sandbox/applications  {"stripe": ["http://127.0.0.1:8080/oauth/stripe/callback"]}
@@ -73,6 +75,11 @@ def _do(sandbox: "Sandbox", method: str, path: Sequence[str], body: dict[str, An
         case ("POST", "latency"):
             sandbox.latency = float(body["seconds"])
             return {"seconds": sandbox.latency}
+        case ("GET", "webhooks"):
+            return sandbox.outbox.told()
+        case ("POST", "webhooks"):
+            sandbox.outbox.set_mood(**body)
+            return sandbox.outbox.told()
         case ("GET", "environment"):
             return sandbox.environment
         case ("GET", "applications"):

@@ -19,6 +19,7 @@ from provider_sandbox.faults import Faults
 from provider_sandbox.limits import Limits
 from provider_sandbox.mailchimp import Mailchimp
 from provider_sandbox.messages import Provider, Request, Response
+from provider_sandbox.outbox import Outbox
 from provider_sandbox.quickbooks import QuickBooks
 from provider_sandbox.square import Square
 from provider_sandbox.stripe import Stripe
@@ -38,7 +39,8 @@ class Sandbox:
     """The stand-ins of all providers on one port of 127.0.0.1.
 
     ``base_url`` + "/stripe" is what STRIPE_API_BASE is set to. ``stripe`` holds its accounts and
-    what is true in them; ``faults``, ``limits`` and ``latency`` (seconds a request) are its moods.
+    what is true in them; ``faults``, ``limits`` and ``latency`` (seconds a request) are its moods,
+    ``outbox`` is what its webhooks leave by.
     ``requests`` counts what came, by (provider, account, method, path), ``limited`` the 429s by
     (provider, account); ``refused`` are the last requests that the provider does not allow.
     """
@@ -54,6 +56,9 @@ class Sandbox:
             self.quickbooks.name: self.quickbooks,
             self.square.name: self.square,
         }
+        self.outbox = Outbox(seed)
+        for each in (self.stripe, self.mailchimp, self.quickbooks, self.square):
+            each.outbox = self.outbox
         self.issuer = oidc.Issuer(seed=seed)
         self.consents = {
             "stripe": self.stripe.consent,
@@ -76,8 +81,8 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point the pipelines here: each provider's base, and the application
-        that is registered with it."""
+        """The variables that point the pipelines here: each provider's base, the application that
+        is registered with it, and what its webhooks are signed with."""
         told = {
             "STRIPE_API_BASE": f"{self.base_url}/stripe",
             "SQUARE_API_BASE": f"{self.base_url}/square",
@@ -85,6 +90,10 @@ class Sandbox:
             "MAILCHIMP_OAUTH_BASE": f"{self.base_url}/mailchimp",
             "QUICKBOOKS_API_BASE": f"{self.base_url}/quickbooks",
             "QUICKBOOKS_OAUTH_BASE": f"{self.base_url}/quickbooks",
+            "STRIPE_WEBHOOK_SECRET": self.stripe.webhook_secret,
+            "SQUARE_ACCESS_TOKEN": self.square.subscriptions.access_token,
+            "SQUARE_WEBHOOK_SIGNATURE_KEY": self.square.subscriptions.first_key,
+            "QUICKBOOKS_WEBHOOK_TOKEN": self.quickbooks.webhook.verifier,
             "OIDC_ISSUER": f"{self.base_url}/{oidc.MOUNT}",
             "OIDC_CLIENT_ID": self.issuer.client_id,
             "OIDC_CLIENT_SECRET": self.issuer.client_secret,
@@ -100,6 +109,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Close the port and every connection."""
+        self.outbox.close()
         self._server.shutdown()
         self._server.server_close()
         self._server.close_connections()

@@ -24,6 +24,7 @@ from integration_pipelines.core.events import (
     Unauthentic,
     Unreadable,
     endpoint_of,
+    proof_of,
     store,
 )
 from integration_pipelines.core.logs import configure_logging
@@ -115,14 +116,16 @@ def _receive(name: str, path: str | None) -> Any:
     delivery = Delivery(
         body,
         {key.lower(): value for key, value in request.headers.items()},
-        f"{receiver.settings.public_base_url}{request.path}",
+        f"{receiver.settings.webhook_base_url or receiver.settings.public_base_url}{request.path}",
         datetime.now(UTC),
     )
     endpoint: Endpoint | None = None
+    proof: dict[str, Any] | None = None
     if path is not None:
         endpoint = _endpoint(provider, path)
         if endpoint is None:
             return _answer(404, "there is no such endpoint")
+        proof = proof_of(webhooks, delivery)
     elif webhooks.verify is not None:
         secrets = webhooks.secrets(receiver.settings)
         if not secrets:
@@ -140,7 +143,9 @@ def _receive(name: str, path: str | None) -> Any:
         return _answer(400, str(error))
     try:
         with receiver.engine.begin() as session:
-            new = store(session, name, events, request_id=request_id, endpoint=endpoint)
+            new = store(
+                session, name, events, request_id=request_id, endpoint=endpoint, proof=proof
+            )
     except SQLAlchemyError as error:
         log.error("a delivery could not be stored", provider=name, kind=type(error).__name__)
         return _answer(503, "it could not be stored", {"Retry-After": COME_BACK})

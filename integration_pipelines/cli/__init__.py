@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("status", "Connections, their health and freshness, dead letters."),
     "mappings": ("mappings", "Rules by which a venue fills its own fields."),
     "webhooks": ("webhooks", "What providers told of; dead letters, and their replay."),
+    "work": ("work", "Work on webhooks the moment they come in, in a process that stays."),
     "vault": ("vault", "Credentials under which keys; wrap them anew."),
     "db": ("database", "The database's URL, and psql on it."),
 }

@@ -90,7 +90,8 @@ def connect(
 def disconnect(application: Application, provider: str, venue_id: str) -> None:
     """Disconnect a venue's account at PROVIDER: our access is ended there, where the provider lets
     us, its credentials are destroyed here, and its data stays."""
-    from integration_pipelines.core.credentials import Keeper, Vault, end, open_connections
+    from integration_pipelines.core.credentials import Keeper, Vault, open_connections
+    from integration_pipelines.core.events.endpoints import leave
 
     asked = find_provider(provider)
     with application.engine() as engine:
@@ -103,7 +104,7 @@ def disconnect(application: Application, provider: str, venue_id: str) -> None:
             )
         vault = Vault(application.settings)
         for connection in found:
-            left = end(Keeper(application.settings, engine, vault, asked, connection))
+            left = leave(Keeper(application.settings, engine, vault, asked, connection))
             click.echo(
                 f"{asked.title} account {connection.account_id} ({connection.account_name}) "
                 f"is disconnected from {venue_id}; its data stays"

@@ -103,7 +103,8 @@ def remove(application: Application, slug: str, yes: bool) -> None:
 
 def _end_access(application: Application, slug: str) -> None:
     """Disconnect everything of the venue; what cannot be ended from here is said."""
-    from integration_pipelines.core.credentials import Keeper, Vault, end, open_connections
+    from integration_pipelines.core.credentials import Keeper, Vault, open_connections
+    from integration_pipelines.core.events.endpoints import leave
     from integration_pipelines.providers import PROVIDERS
 
     with application.engine() as engine:
@@ -113,7 +114,7 @@ def _end_access(application: Application, slug: str) -> None:
         for connection in found:
             provider = PROVIDERS[connection.provider]
             assert vault is not None
-            left = end(Keeper(application.settings, engine, vault, provider, connection))
+            left = leave(Keeper(application.settings, engine, vault, provider, connection))
             click.echo(
                 f"{provider.title} account {connection.account_id} ({connection.account_name}): "
                 f"its credentials are destroyed, for good{f'; {left}' if left else ''}"

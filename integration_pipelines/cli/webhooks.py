@@ -1,16 +1,21 @@
 """`integrations webhooks`: what providers told of, and what became of it."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy import func, select
 
 from integration_pipelines.cli.application import Application
-from integration_pipelines.cli.connections import find_provider
+from integration_pipelines.cli.connections import find_provider, require_venue
 from integration_pipelines.cli.output import console, json_option, print_json, table
-from integration_pipelines.core.errors import IntegrationError
+from integration_pipelines.core.errors import ConfigurationError, IntegrationError
 from integration_pipelines.core.events.claims import replay
 from integration_pipelines.core.tables import integration_webhooks
+
+if TYPE_CHECKING:
+    from integration_pipelines.core.events.endpoints import Ensured
+    from integration_pipelines.core.provider import Provider
 
 COLUMNS = (
     "webhook_id",
@@ -100,6 +105,107 @@ def replay_(
             f"{len(set(webhook_ids)) - again} of them are unknown, in work, or have lost their "
             "payload: see `integrations webhooks list`"
         )
+
+
+@webhooks.command()
+@click.argument("provider")
+@click.option("--venue", "venue_ids", metavar="SLUG", multiple=True, help="These alone.")
+@click.option("--show-secret", is_flag=True, help="Print what the provider signs with.")
+@json_option
+@click.pass_obj
+def register(
+    application: Application,
+    provider: str,
+    venue_ids: tuple[str, ...],
+    show_secret: bool,
+    as_json: bool,
+) -> None:
+    """Have PROVIDER send its webhooks here: the application's endpoint, with the application's own
+    credential, and those of connections that need one of their own. Safe to repeat; what a
+    provider has disabled is enabled again. A schedule does the latter by itself."""
+    asked = find_provider(provider)
+    if asked.webhooks is None:
+        raise ConfigurationError(f"{asked.title} has no webhooks")
+    if asked.webhooks.by_hand:
+        base = application.settings.webhook_base_url or application.settings.public_base_url
+        click.echo(asked.webhooks.by_hand.format(url=f"{base}/webhooks/{asked.name}"))
+        return
+    if asked.webhooks.of_application is not None and not venue_ids:
+        _register_application(application, asked, show_secret=show_secret)
+    if asked.webhooks.of_connection is not None:
+        _register_connections(application, asked, venue_ids, as_json=as_json)
+
+
+def _register_application(
+    application: Application, provider: "Provider", *, show_secret: bool
+) -> None:
+    from integration_pipelines.core.events.endpoints import ensure_application
+
+    webhooks = provider.webhooks
+    assert webhooks is not None
+    try:
+        done = ensure_application(application.settings, provider, may_make=show_secret)
+    except ConfigurationError as error:
+        if webhooks.of_connection is None:
+            raise
+        # Connections with keys of their own need no application.
+        click.echo(f"no endpoint for connected accounts: {error}", err=True)
+        return
+    click.echo(f"{provider.title}'s endpoint for all venues: {_did(done)}")
+    if done.secret is None:
+        return
+    secret = done.secret.get_secret_value()
+    if show_secret:
+        click.echo(f"it signs with {secret}")
+    if secret not in webhooks.secrets(application.settings):
+        raise IntegrationError(
+            f"{webhooks.setting} is not what {provider.title} signs with: set it to what "
+            f"`integrations webhooks register {provider.name} --show-secret` prints"
+        )
+
+
+def _register_connections(
+    application: Application, provider: "Provider", venue_ids: Sequence[str], *, as_json: bool
+) -> None:
+    from integration_pipelines.core.credentials import Vault, open_connections
+    from integration_pipelines.core.events.endpoints import ensure_connection
+
+    with application.engine() as engine:
+        require_venue(engine, *venue_ids)
+        with engine.connect() as session:
+            found = open_connections(
+                session, venue_ids=venue_ids or None, providers=[provider.name], due=True
+            )
+        vault = Vault(application.settings)
+        ensured = [
+            ensure_connection(application.settings, engine, vault, provider, connection)
+            for connection in found
+        ]
+    rows = [
+        {
+            "venue": done.connection.venue_id,
+            "account": done.connection.account_id,
+            "endpoints": _did(done.ensured) if done.ensured else "failed",
+            "error": done.error,
+        }
+        for done in ensured
+        if done is not None
+    ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        console().print(table(rows, ("venue", "account", "endpoints", "error")))
+    failed = [row for row in rows if row["error"]]
+    if failed:
+        raise IntegrationError(f"{len(failed)} of {len(rows)} endpoints could not be registered")
+
+
+def _did(done: "Ensured") -> str:
+    counts = {
+        "kept": done.kept, "made": done.made, "mended": done.mended, "removed": done.removed,
+    }  # fmt: skip
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return said or "none needed"
 
 
 def _asked(status: str | None, provider: str | None, venue_id: str | None) -> list[Any]:

@@ -208,6 +208,12 @@ class Build:
         return [table for table in self.tables if table.status == "error"]
 
 
+def warm_up(settings: Settings) -> None:
+    """Import dbt and parse the project, which the first build of a process does otherwise."""
+    with _connected(settings):
+        _run_dbt("list", "--select", "config.materialized:table", target=_target(settings))
+
+
 def build(
     settings: Settings,
     engine: Engine,

@@ -17,7 +17,7 @@ from uuid import UUID
 import dagster as dg
 from pydantic import Field
 
-from integration_pipelines.core.events.claims import settle
+from integration_pipelines.core.events.claims import Landing, settle
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import (
     BatchItem,
@@ -97,6 +97,9 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
             open_client=getattr(context.resources, provider.name).open_client,
             run_id=context.run_id,
             allow_deletes=config.allow_deletes,
+            on_landed=Landing(
+                PROVIDERS, batch_id=UUID(config.batch_id), connection=item.connection
+            ),
         )
 
     done: list[StreamResult] = []

@@ -8,6 +8,7 @@ from integration_pipelines.core.budget import read_budgets
 from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
+from integration_pipelines.defs.endpoints import register_webhooks, waiting
 from integration_pipelines.defs.housekeeping import keep_house
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.renewal import AHEAD, renew_tokens
@@ -75,6 +76,17 @@ def token_renewal(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
 def hourly_housekeeping() -> dg.RunRequest:
     """Once an hour: what the portal kept for minutes."""
     return dg.RunRequest()
+
+
+@dg.schedule(
+    job=register_webhooks,
+    cron_schedule="*/10 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def webhook_registration(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
+    """Every ten minutes: new connections, new audiences; and each of them once a day."""
+    waits = any(connections for _, connections in waiting(pipeline))
+    return dg.RunRequest() if waits else dg.SkipReason("every endpoint was looked at")
 
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:

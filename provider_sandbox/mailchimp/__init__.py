@@ -5,6 +5,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from random import Random
 from threading import Lock
@@ -13,12 +14,13 @@ from urllib.parse import parse_qs
 
 from provider_sandbox.accounts import Accounts
 from provider_sandbox.consent import Consent
-from provider_sandbox.ledger import Clock, encode
-from provider_sandbox.mailchimp import api, bulk, shapes
+from provider_sandbox.ledger import Clock, Json, encode
+from provider_sandbox.mailchimp import api, bulk, shapes, webhooks
 from provider_sandbox.mailchimp.account import DAY, TOP, MailchimpAccount, subscriber_hash
 from provider_sandbox.mailchimp.economy import DELETED_BY, HOUR, MONTH, Economy
 from provider_sandbox.mailchimp.endpoints import STREAMS
 from provider_sandbox.messages import Request, Response
+from provider_sandbox.outbox import Notice
 
 __all__ = ["Mailchimp", "MailchimpAccount", "subscriber_hash"]
 
@@ -103,7 +105,17 @@ class Mailchimp(Accounts[MailchimpAccount]):
             self.accounts[account.id] = account
         account.api_key = self.create_key(account.id)
         account.access_token = self.create_token(account.id)
+        account.heard = partial(self._tell, account)
         return account
+
+    def _tell(self, account: MailchimpAccount, list_id: str, fields: Json) -> None:
+        """Send a form to every webhook of the audience that asked for its kind."""
+        for row in list(account.table("webhooks", list_id)):
+            hook = row.object
+            if hook["events"].get(fields["type"]) and any(hook["sources"].values()):
+                body = webhooks.body(fields)
+                notice = Notice(self.name, account.id, hook["url"], body, webhooks.FORM)
+                self.outbox.send(notice)
 
     def create_key(self, account: str) -> str:
         """A new API key to an account (id or slug); it ends in the data centre."""

@@ -10,6 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from provider_sandbox.ledger import Clock, Collection, Json, Recipe, Row, Span, decode, encode
+from provider_sandbox.mailchimp import webhooks
 from provider_sandbox.mailchimp.endpoints import FACTS, STREAMS, value_at
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ class MailchimpAccount:
     economy: "Economy"
     api_key: str
     access_token: str
+    heard: "Callable[[str, Json], None] | None" = None
+    """Told of what a webhook tells: the list's id and the fields of the form."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, timezone: str, dc: str,
@@ -278,11 +281,25 @@ class MailchimpAccount:
     def save(self, stream: str, parent: str, id: str, found: Json, *, created: int) -> Ref:
         """Add the object, or put it in the place of the one with its id."""
         table = self.table(stream, parent)
-        if id in table:
+        before = table.get(id)
+        known = None if before is None or self.heard is None else before.object
+        if before is not None:
             table.replace(id, encode(found))
         else:
             table.add(id, created, encode(found))
+        self._tell(stream, parent, known, found)
         return Ref(stream, joined(parent, id))
+
+    def rename_member(self, list_id: str, old: str, found: Json, *, created: int, at: int) -> Ref:
+        """Put a member in the place of the one with its ``old`` id, which is deleted."""
+        table = self.table("members", list_id)
+        row = table.get(old)
+        before = row.object["email_address"] if row else ""
+        table.remove(old, at)
+        table.add(found["id"], created, encode(found))
+        told = webhooks.of_address(before, found["email_address"], found["unique_email_id"])
+        self._hear(list_id, told)
+        return Ref("members", joined(list_id, found["id"]))
 
     def change(
         self, stream: str, parent: str, id: str, changes: Json, *, at: int, silent: bool = False
@@ -295,7 +312,7 @@ class MailchimpAccount:
             raise LookupError(
                 f"there is no {joined(parent, id)!r} in {stream} of account {self.slug!r}"
             )
-        found = row.object
+        before, found = row.object, row.object
         for name, value in changes.items():
             *path, last = name.split(".")
             holder = found
@@ -305,17 +322,38 @@ class MailchimpAccount:
             if silent:
                 self.silent_changes.append(SilentChange(at, stream, joined(parent, id), name))
         table.replace(id, encode(found))
+        self._tell(stream, parent, before, found)
         return Ref(stream, joined(parent, id))
 
     def remove(self, stream: str, parent: str, id: str, *, at: int) -> Ref:
         """Remove an object for good. Raises LookupError."""
         table = self.table(stream, parent)
-        if id not in table:
+        row = table.get(id)
+        if row is None:
             raise LookupError(
                 f"there is no {joined(parent, id)!r} in {stream} of account {self.slug!r}"
             )
+        before = row.object if self.heard is not None else {}
         table.remove(id, at)
+        self._tell(stream, parent, before, None)
         return Ref(stream, joined(parent, id))
+
+    def _tell(self, stream: str, list_id: str, before: Json | None, after: Json | None) -> None:
+        """Have webhooks told of it, if any would be."""
+        if self.heard is None or stream not in ("members", "campaigns"):
+            return
+        if stream == "campaigns":
+            fields = webhooks.of_campaign(before, after)
+            list_id = after["recipients"]["list_id"] if after else ""
+        else:
+            fields = webhooks.of_member(before, after)
+        if fields is not None:
+            self._hear(list_id, fields)
+
+    def _hear(self, list_id: str, fields: Json) -> None:
+        if self.heard is not None:
+            fired_at = f"{datetime.fromtimestamp(self.clock.now(), UTC):%F %T}"
+            self.heard(list_id, {"fired_at": fired_at, **fields, "data[list_id]": list_id})
 
     def refresh(self) -> None:
         """Bring what is counted up to date: it moves no update time."""

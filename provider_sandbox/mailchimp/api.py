@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from provider_sandbox.ledger import Json, Row, decode, encode
-from provider_sandbox.mailchimp import shapes
+from provider_sandbox.mailchimp import shapes, webhooks
 from provider_sandbox.mailchimp.account import TOP, MailchimpAccount, Table, iso, subscriber_hash
 from provider_sandbox.mailchimp.endpoints import (
     BY_STREAM,
@@ -636,6 +636,8 @@ def _add_webhook(account: MailchimpAccount, route: Route, query: Query, body: by
     url = given.get("url")
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise invalid("url", "Please provide a valid URL.")
+    if not webhooks.answers(url):
+        raise invalid("url", "We couldn't connect to the provided URL. Please check it.")
     if any(row.object["url"] == url for row in account.table("webhooks", route.parent)):
         raise invalid("url", "Sorry, you can't set up multiple WebHooks for one URL")
     chosen: Json = {}

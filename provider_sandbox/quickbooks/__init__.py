@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from threading import Lock
 from typing import Any
@@ -11,7 +12,7 @@ from provider_sandbox.accounts import Accounts
 from provider_sandbox.ledger import Clock, Json, token
 from provider_sandbox.limits import Limit
 from provider_sandbox.messages import Request, Response
-from provider_sandbox.quickbooks import api, bulk, faults, oauth, xml
+from provider_sandbox.quickbooks import api, bulk, faults, oauth, webhooks, xml
 from provider_sandbox.quickbooks.account import DAY, FIGURES, QuickBooksAccount
 from provider_sandbox.quickbooks.economy import HOUR, MONTH, USD_VALUE, Economy
 from provider_sandbox.quickbooks.endpoints import BY_PATH, STREAMS
@@ -55,6 +56,10 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         self.seed = seed
         self.now = now
         self.tokens = oauth.Tokens(Random(f"{seed}/quickbooks"))
+        self.webhook = webhooks.Webhook(
+            Random(f"{seed}/quickbooks/webhook"),
+            lambda notice, **options: self.outbox.send(notice, **options),
+        )
         self.reads: Counter[str] = Counter()
         self._requests = Random(f"{seed}/quickbooks/requests")
         self._lock = Lock()
@@ -100,6 +105,7 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         with self._lock:
             self.accounts[account.id] = account
         account.credentials = self.tokens.grant(account)
+        account.heard = partial(self.webhook.tell, account.id)
         return account
 
     def account_of(self, request: Request) -> str | None:
@@ -158,7 +164,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         POST   accounts/ACCOUNT/expire     its access tokens are expired from now on
         GET    app                         client_id and client_secret, and their reads by month
         POST   app                         {"access_seconds": n, "rotate_after": n,
-                                           "byte_order_mark": bool}
+                                           "byte_order_mark": bool, "webhook_url": url or null,
+                                           "webhook_format": cloudevents or eventNotifications}
         """
         match (method, *path):
             case ("GET", "app"):
@@ -241,6 +248,10 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         return response
 
     def _set_app(self, **settings: Any) -> Json:
+        self.webhook.url = settings.pop("webhook_url", self.webhook.url)
+        self.webhook.format = settings.pop("webhook_format", self.webhook.format)
+        if self.webhook.format not in webhooks.FORMATS:
+            raise ValueError(f"webhook_format is one of {', '.join(webhooks.FORMATS)}")
         if unknown := settings.keys() - {"access_seconds", "rotate_after", "byte_order_mark"}:
             raise ValueError(f"the application has no {', '.join(unknown)}")
         for name, value in settings.items():
@@ -251,7 +262,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         return {
             "client_id": self.tokens.client_id, "client_secret": self.tokens.client_secret,
             "reads": dict(self.reads), "rotate_after": self.tokens.rotate_after,
-            "byte_order_mark": self.tokens.byte_order_mark,
+            "byte_order_mark": self.tokens.byte_order_mark, "webhook_url": self.webhook.url,
+            "webhook_format": self.webhook.format,
         }  # fmt: skip
 
 

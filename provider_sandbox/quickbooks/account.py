@@ -118,6 +118,8 @@ class QuickBooksAccount:
 
     economy: "Economy"
     credentials: Json
+    heard: "Callable[[str, str, str, int], None] | None" = None
+    """Told of each change that Intuit tells of: stream, id, what was done, when."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, currency: str,
@@ -228,6 +230,7 @@ class QuickBooksAccount:
         }  # fmt: skip
         self.tables[stream].add(id, at, found.get("Active", True), encode(found))
         self._follow(stream, found)
+        self._tell(stream, id, "created", at)
         return found
 
     def change(self, stream: str, id: str, changes: Json, *, at: int) -> Json:
@@ -240,6 +243,8 @@ class QuickBooksAccount:
         record.updated, record.active = at, found.get("Active", True)
         self._keep(stream, record, found)
         self._follow(stream, found)
+        voided = changes.get("PrivateNote") == "Voided"
+        self._tell(stream, id, "voided" if voided else "updated", at)
         return found
 
     def change_silently(self, stream: str, id: str, changes: Json, *, at: int) -> Json:
@@ -256,6 +261,7 @@ class QuickBooksAccount:
         self.tables[stream].remove(id, at)
         self._stale |= {("accounts", one) for one in self.books.remove(stream, id)}
         self._owe(stream, id, None)
+        self._tell(stream, id, "deleted", at)
 
     def refresh(self) -> None:
         """Bring the balances that accounts, customers and vendors show up to date, which moves no
@@ -279,6 +285,10 @@ class QuickBooksAccount:
         records = table.kept["drawn_from"]
         for _ in range(40 if records else 0):
             yield self.random.choice(records).object
+
+    def _tell(self, stream: str, id: str, verb: str, at: int) -> None:
+        if self.heard is not None:
+            self.heard(stream, id, verb, at)
 
     def _record(self, stream: str, id: str) -> Record:
         record = self.tables[stream].records.get(id)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from threading import Lock
 from typing import Any
@@ -11,8 +12,9 @@ from provider_sandbox.accounts import Accounts
 from provider_sandbox.consent import Consent
 from provider_sandbox.ledger import Clock, decode, encode, token
 from provider_sandbox.messages import Request, Response
-from provider_sandbox.square import api, bulk
-from provider_sandbox.square.account import DAY, SquareAccount
+from provider_sandbox.outbox import Notice
+from provider_sandbox.square import api, bulk, webhooks
+from provider_sandbox.square.account import DAY, SquareAccount, iso
 from provider_sandbox.square.economy import HOUR, MONTH, Economy
 from provider_sandbox.square.endpoints import SCOPES, STREAMS
 from provider_sandbox.square.money import COUNTRIES
@@ -22,6 +24,7 @@ __all__ = ["Square", "SquareAccount"]
 APPLICATION = "sq0idp-SandboxOfVenues1234567"
 MOST_LOCATIONS = 300
 ACCESS_SECONDS = 30 * DAY
+REVOKED = "oauth.authorization.revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Square(Accounts[SquareAccount]):
         self.tokens: dict[str, Token] = {}
         self.grants: dict[str, Grant] = {}
         self.access_seconds = ACCESS_SECONDS
+        self.subscriptions = webhooks.Subscriptions(seed)
         self._lock = Lock()
         random = Random(f"{seed}/square/application")
         self.consent = Consent(
@@ -113,6 +117,7 @@ class Square(Accounts[SquareAccount]):
         with self._lock:
             self.accounts[account.id] = account
         account.access_token = self.create_token(account.id)
+        account.heard = partial(self._tell, account.id)
         return account
 
     def create_token(
@@ -149,6 +154,12 @@ class Square(Accounts[SquareAccount]):
                     return self._obtained(request)
                 case "/oauth2/revoke":
                     return self._revoked(request)
+            if api.credential(request) == self.subscriptions.access_token:
+                if not request.path.startswith(webhooks.BASE):
+                    raise _unauthorized("UNAUTHORIZED", "This request could not be authorized.")
+                return self.subscriptions.answer(request)
+            if request.path.startswith(webhooks.PATH):
+                raise _unauthorized("UNAUTHORIZED", "This request could not be authorized.")
             held = self._held(request)
             operation, id = api.route(request)
             if operation.name == "RetrieveTokenStatus":
@@ -272,7 +283,25 @@ class Square(Accounts[SquareAccount]):
         for access_token, held in list(self.tokens.items()):
             if held.account == owner and held.expires_at is not None:
                 self.revoke_token(access_token)
+        if ended:
+            self._tell_revoked(self.accounts[owner])
         return len(ended)
+
+    def _tell_revoked(self, account: SquareAccount) -> None:
+        now = iso(account.clock.now() * 1000)
+        told = {"revocation": {"revoked_at": now, "revoker_type": "MERCHANT"}}
+        event = {
+            "created_at": now, "event_id": account.uuid(), "merchant_id": account.id,
+            "type": REVOKED,
+            "data": {"type": "revocation", "id": account.uuid(), "object": told},
+        }  # fmt: skip
+        self._tell(account.id, REVOKED, encode(event))
+
+    def _tell(self, account: str, event_type: str, body: bytes) -> None:
+        """Send an event to every subscription that asked for its kind."""
+        for one in list(self.subscriptions.all.values()):
+            if one.hears(event_type):
+                self.outbox.send(Notice(self.name, account, one.url, body, sign=one.sign))
 
     def _held(self, request: Request) -> Token:
         given = api.credential(request)

@@ -208,6 +208,8 @@ class SquareAccount:
     economy: "Economy"
     access_token: str
     main_location: str
+    heard: "Callable[[str, bytes], None] | None" = None
+    """Told of each event: its type and body."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, timezone: str, random: Random,
@@ -414,7 +416,10 @@ class SquareAccount:
             event["location_id"] = found[facts.location]
         elif stream == "locations":
             event["location_id"] = found["id"]
-        self.events.add(event["event_id"], at, encode(event), location=event.get("location_id", ""))
+        body = encode(event)
+        self.events.add(event["event_id"], at, body, location=event.get("location_id", ""))
+        if self.heard is not None:
+            self.heard(kind, body)
 
     def forget_events(self) -> None:
         """Let events go that are older than Square keeps."""

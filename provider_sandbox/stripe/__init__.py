@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from threading import Lock
 from typing import Any
@@ -10,13 +11,14 @@ from urllib.parse import parse_qs
 
 from provider_sandbox.accounts import Accounts
 from provider_sandbox.consent import Consent
-from provider_sandbox.ledger import Clock, encode, token
+from provider_sandbox.ledger import Clock, decode, encode, token
 from provider_sandbox.messages import Request, Response
+from provider_sandbox.outbox import Notice
 from provider_sandbox.stripe import api, bulk
 from provider_sandbox.stripe.account import DAY, StripeAccount
 from provider_sandbox.stripe.economy import HOUR, MONTH, Economy, default_currencies
 from provider_sandbox.stripe.endpoints import BY_PATH, STREAMS
-from provider_sandbox.stripe.webhooks import HEADER, signature_header
+from provider_sandbox.stripe.webhooks import HEADER, PATH, Endpoints, signature_header
 
 __all__ = ["HEADER", "Stripe", "StripeAccount", "signature_header"]
 
@@ -29,6 +31,7 @@ PLACES = {
 """Country and time zone of an account by its currency, where nothing else is said."""
 
 
+DEAUTHORIZED = "account.application.deauthorized"
 ADDED_BY = {
     "customers": "add_customer", "coupons": "add_coupon", "invoices": "bill",
     "invoiceitems": "bill", "subscriptions": "subscribe", "checkout_sessions": "check_out",
@@ -76,6 +79,9 @@ class Stripe(Accounts[StripeAccount]):
             },
         )  # fmt: skip
         self.keys[self.consent.client_secret] = Key(None)
+        self.webhook_secret = f"whsec_{token(random, 32)}"
+        self.endpoints = Endpoints(seed, connect_secret=self.webhook_secret)
+        self.connected: set[str] = set()
 
     def create_account(
         self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
@@ -115,14 +121,14 @@ class Stripe(Accounts[StripeAccount]):
         with self._lock:
             self.accounts[account.id] = account
         account.api_key = self.create_key(account.id)
-        account.webhook_secret = f"whsec_{token(random, 32)}"
+        account.heard = partial(self._tell, account.id)
         return account
 
     def create_key(self, account: str | None, *, streams: Sequence[str] | None = None) -> str:
         """A new key to an account (id or slug); None makes it a platform's, ``streams`` a
         restricted one."""
         for stream in streams or ():
-            if stream not in STREAMS:
+            if stream not in (*STREAMS, "webhook_endpoints"):
                 raise ValueError(f"stream {stream!r} is unknown: give some of {', '.join(STREAMS)}")
         owner = None if account is None else self.resolve(account)
         random = self._random if owner is None else self.accounts[owner].random
@@ -153,6 +159,8 @@ class Stripe(Accounts[StripeAccount]):
                 return self._decorated(self._deauthorized(request), request)
         try:
             key = self._key(request)
+            if request.path.startswith(PATH):
+                return self._decorated(self._webhook_endpoints(key, request), request)
             response = api.answer(self._opened(key, request), request, key.streams)
         except api.Refused as refused:
             response = refused.response()
@@ -202,6 +210,7 @@ class Stripe(Accounts[StripeAccount]):
 
         POST   accounts/ACCOUNT/keys       {"streams": [...] or null}
         DELETE accounts/ACCOUNT/keys       revokes every key of the account
+        POST   accounts/ACCOUNT/deauthorize    the account leaves the platform
         POST   keys                        a platform's key
         DELETE keys/KEY                    revokes one
         """
@@ -224,6 +233,8 @@ class Stripe(Accounts[StripeAccount]):
                 for key in mine:
                     self.revoke_key(key)
                 return {"revoked": len(mine)}
+            case ("POST", "deauthorize"):
+                return self.deauthorize(account.id)
         return super().control_account(account, method, path, body)
 
     def told(self, account: StripeAccount) -> dict[str, Any]:
@@ -231,7 +242,6 @@ class Stripe(Accounts[StripeAccount]):
         return {
             **super().told(account),
             "api_key": account.api_key,
-            "webhook_secret": account.webhook_secret,
             "currency": account.currency,
         }
 
@@ -258,6 +268,7 @@ class Stripe(Accounts[StripeAccount]):
                 400, "invalid_grant", f"Authorization code does not exist: {given}"
             )
         access_token = self.create_key(code.account)
+        self.connected.add(code.account)
         return Response(200, encode({
             "access_token": access_token, "livemode": False, "token_type": "bearer",
             "refresh_token": f"rt_{token(self._random, 48)}",
@@ -279,7 +290,43 @@ class Stripe(Accounts[StripeAccount]):
         for key in granted:
             if key != self.accounts[account].api_key:
                 self.revoke_key(key)
+        self.deauthorize(account)
         return Response(200, encode({"stripe_user_id": account}))
+
+    def deauthorize(self, account: str) -> None:
+        """The account (id or slug) leaves the platform, which is told of it."""
+        owner = self.account(account)
+        if owner.id not in self.connected:
+            return
+        body = encode({
+            "id": owner.id_for("evt"), "object": "event", "created": owner.clock.now(),
+            "type": DEAUTHORIZED, "livemode": False, "pending_webhooks": 0,
+            "data": {"object": {"id": self.consent.client_id, "object": "application"}},
+        })  # fmt: skip
+        self._tell(owner.id, DEAUTHORIZED, body)
+        self.connected.discard(owner.id)
+
+    def _tell(self, account: str, event_type: str, body: bytes) -> None:
+        """Send an event to whom it may concern; a platform's endpoint is told whose it is."""
+        connected = account in self.connected
+        for endpoint in self.endpoints.told(account, event_type, connected=connected):
+            told = body
+            if endpoint.owner is None:
+                told = encode({**decode(body), "account": account})
+            self.outbox.send(
+                Notice(self.name, account, endpoint.shown["url"], told, sign=endpoint.sign)
+            )
+
+    def _webhook_endpoints(self, key: Key, request: Request) -> Response:
+        if key.streams is not None and "webhook_endpoints" not in key.streams:
+            raise api.Refused(
+                403,
+                "The provided key does not have the required permissions for this endpoint. Having "
+                "the 'rak_webhook_write' permission would allow this request to continue.",
+            )
+        owner = None if key.account is None else self._opened(key, request)
+        created = int(time.time()) if owner is None else owner.clock.now()
+        return self.endpoints.answer(request, None if owner is None else owner.id, created)
 
     def _key(self, request: Request) -> Key:
         given = api.api_key(request)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
 from random import Random
 from threading import RLock
@@ -41,7 +41,8 @@ class StripeAccount:
 
     economy: "Economy"
     api_key: str
-    webhook_secret: str
+    heard: "Callable[[str, bytes], None] | None" = None
+    """Told of each event: its type and body."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, currency: str, timezone: str,
@@ -168,7 +169,10 @@ class StripeAccount:
         event = shapes.event(
             id, type, data, at, request=None if automatic else self.id_for("req", 14)
         )
-        self.streams["events"].add(id, at, encode(event))
+        body = encode(event)
+        self.streams["events"].add(id, at, body)
+        if self.heard is not None:
+            self.heard(type, body)
 
     def keep_lines(self, stream: str, id: str, lines: list[Json], url: str) -> Json:
         """Keep all lines of an object; gives the list that is embedded: the first ten."""

@@ -79,6 +79,14 @@ def account(owner: "StripeAccount") -> Json:
     }
 
 
+def webhook_endpoint(id: str, created: int) -> Json:
+    return {
+        "id": id, "object": "webhook_endpoint", "api_version": None, "application": None,
+        "created": created, "description": None, "enabled_events": [], "livemode": False,
+        "metadata": {}, "status": "enabled", "url": "",
+    }  # fmt: skip
+
+
 def event(id: str, type: str, data: Json, at: int, *, request: str | None) -> Json:
     return {
         "id": id,

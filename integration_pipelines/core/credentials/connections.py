@@ -25,6 +25,7 @@ from integration_pipelines.core.tables import (
     integrations,
     oauth_tokens,
     venue_api_keys,
+    webhook_endpoints,
 )
 
 OAUTH_SECRETS = ("access_token", "refresh_token")
@@ -212,6 +213,22 @@ def save_secret(
     _store_key(session, connection, field, sealed)
 
 
+def load_secret(
+    session: Session, vault: Vault, connection: Connection, *, field: str
+) -> str | None:
+    """What `save_secret` has sealed; None where nothing is. Raises VaultError."""
+    sealed = session.scalar(
+        select(venue_api_keys.c.ciphertext).where(
+            *_of(venue_api_keys, connection), venue_api_keys.c.field == field
+        )
+    )
+    if sealed is None:
+        return None
+    return vault.open(
+        sealed, venue_id=connection.venue_id, provider=connection.provider, field=field
+    )
+
+
 def store_tokens(
     session: Session, vault: Vault, connection: Connection, credentials: BaseModel
 ) -> None:
@@ -266,6 +283,7 @@ def disconnect(session: Session, connection: Connection) -> None:
     the same account is connected again."""
     session.execute(delete(venue_api_keys).where(*_of(venue_api_keys, connection)))
     session.execute(delete(oauth_tokens).where(*_of(oauth_tokens, connection)))
+    session.execute(delete(webhook_endpoints).where(*_of(webhook_endpoints, connection)))
     session.execute(
         update(connections)
         .where(*_of(connections, connection))

@@ -4,6 +4,8 @@ from integration_pipelines.core.events.deliveries import (
     TOLERANCE,
     Delivery,
     Event,
+    Hook,
+    Hooks,
     Meaning,
     Unauthentic,
     Unreadable,
@@ -15,18 +17,28 @@ from integration_pipelines.core.events.deliveries import (
     time_of,
     without_nul,
 )
-from integration_pipelines.core.events.inbox import Endpoint, endpoint_of, store
+from integration_pipelines.core.events.inbox import (
+    Endpoint,
+    check_proof,
+    endpoint_of,
+    proof_of,
+    store,
+)
 
 __all__ = [
     "TOLERANCE",
     "Delivery",
     "Endpoint",
     "Event",
+    "Hook",
+    "Hooks",
     "Meaning",
     "Unauthentic",
     "Unreadable",
     "Webhooks",
+    "check_proof",
     "endpoint_of",
+    "proof_of",
     "read_json",
     "several",
     "signed_with",

@@ -7,18 +7,28 @@ so events that came late, twice or in the wrong order end in the same rows.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import Engine, func, null, or_, select, tuple_, update
 
-from integration_pipelines.core.credentials import Connection, mark_revoked, open_connections
+from integration_pipelines.core.credentials import (
+    Connection,
+    Vault,
+    load_secret,
+    mark_revoked,
+    open_connections,
+)
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.events.deliveries import Meaning
+from integration_pipelines.core.errors import VaultError
+from integration_pipelines.core.events.deliveries import Meaning, Unauthentic
+from integration_pipelines.core.events.endpoints import SECRET
+from integration_pipelines.core.events.inbox import check_proof
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.provider import Provider
@@ -32,7 +42,9 @@ LONGEST_WAIT = timedelta(hours=1)
 KEPT_FOR_STRANGERS = timedelta(days=1)
 """An account may just be being connected when its first events come."""
 STRANGER_WAIT = timedelta(minutes=2)
+UNPROVEN_WAIT = timedelta(minutes=1)
 LONGEST_ERROR = 500
+CANNOT_TELL = "what it was signed with is not to be had from the vault"
 
 held = integration_webhooks.c
 
@@ -51,14 +63,54 @@ class Claim:
     waits_since: datetime | None = None
 
 
-def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) -> Claim:
-    """Make a batch of what is due, the longest waiting first. Several may claim at once."""
+SecretsOf = Callable[[Connection], Sequence[str]]
+
+
+WORKERS = 0x776F726B
+"""Held, shared, as a lock of a database session by each worker that claims by itself."""
+HEAD_START = timedelta(seconds=45)
+
+
+@contextmanager
+def at_hand(engine: Engine) -> Iterator[Session]:
+    """Within, and for as long as the session it gives lives, a worker is at hand: see
+    `leave_to_workers`."""
+    with engine.connect() as session:
+        with session.begin():
+            session.execute(select(func.pg_advisory_lock_shared(WORKERS)))
+        try:
+            yield session
+        finally:
+            session.invalidate()
+
+
+def leave_to_workers(session: Session) -> timedelta:
+    """How long an event has to have waited for others than a worker to claim it: no time, where
+    none is at hand."""
+    nobody = session.scalar(select(func.pg_try_advisory_xact_lock(WORKERS)))
+    return timedelta(0) if nobody else HEAD_START
+
+
+def claim(
+    session: Session,
+    providers: Mapping[str, Provider],
+    *,
+    limit: int,
+    secrets_of: SecretsOf,
+    waited: timedelta = timedelta(0),
+) -> Claim:
+    """Make a batch of what is due, the longest waiting first, of what has been due for ``waited``.
+    Several may claim at once.
+
+    ``secrets_of(connection)``: what a connection's own endpoint signs with; may raise VaultError,
+    and then what came by that endpoint waits.
+    """
     now: datetime = session.scalars(select(func.now())).one()
     rows = session.execute(
         select(integration_webhooks)
         .where(
             or_(
-                (held.status == "pending") & (held.next_attempt_at <= now),
+                (held.status == "pending") & (held.next_attempt_at <= now - waited),
                 (held.status == "claimed") & (held.lease_expires_at < now),
             )
         )
@@ -72,6 +124,8 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
     ignored: dict[str, list[int]] = defaultdict(list)
     given_up: dict[str, list[int]] = defaultdict(list)
     unknown: list[int] = []
+    unproven: list[int] = []
+    proofs = _Proofs(providers, secrets_of)
     known: dict[UUID, Connection] = {}
     owned: dict[UUID, list[int]] = defaultdict(list)
     wanted: dict[UUID, list[Meaning]] = defaultdict(list)
@@ -81,7 +135,12 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
             ignored[meaning.ignored].append(row.webhook_id)
             continue
         whose = owners.get(row.webhook_id, [])
-        if not whose and now - row.received_at > KEPT_FOR_STRANGERS:
+        if whose and row.proof is not None and (refused := proofs.refuse(row, whose[0])):
+            if refused is CANNOT_TELL and now - row.received_at < KEPT_FOR_STRANGERS:
+                unproven.append(row.webhook_id)
+            else:
+                given_up[refused].append(row.webhook_id)
+        elif not whose and now - row.received_at > KEPT_FOR_STRANGERS:
             given_up["no venue has connected this account"].append(row.webhook_id)
         elif not whose:
             unknown.append(row.webhook_id)
@@ -111,7 +170,8 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
         _end(session, ids, "ignored", reason)
     for reason, ids in given_up.items():
         _end(session, ids, "dead", reason)
-    _put_off(session, unknown, now + STRANGER_WAIT)
+    _put_off(session, unknown, now + STRANGER_WAIT, "no venue has connected this account yet")
+    _put_off(session, unproven, now + UNPROVEN_WAIT, CANNOT_TELL)
     batch_id = None
     if wanted:
         items = [_item(known[id], meanings) for id, meanings in wanted.items()]
@@ -128,6 +188,7 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
                     lease_expires_at=now + LEASE,
                     venue_id=known[connection_id].venue_id,
                     connection_id=connection_id,
+                    proof=null(),
                 )
             )
     return Claim(
@@ -141,6 +202,12 @@ def claim(session: Session, providers: Mapping[str, Provider], *, limit: int) ->
     )
 
 
+def secrets_of(session: Session, vault: Vault, connection: Connection) -> list[str]:
+    """What the connection's own endpoint signs with. Raises VaultError."""
+    secret = load_secret(session, vault, connection, field=SECRET)
+    return [] if secret is None else [secret]
+
+
 def settle(
     session: Session,
     providers: Mapping[str, Provider],
@@ -149,18 +216,11 @@ def settle(
     connection: Connection,
     results: Sequence[StreamResult],
 ) -> None:
-    """Note what became of the events that ``batch_id`` holds of the connection, now that it has
-    been synced: done where all their streams succeeded, else again later, or given up. Events whose
-    lease has passed to another batch are its own."""
+    """Note what became of the events that ``batch_id`` holds of the connection and that are not
+    done, now that it has been synced: done where all their streams succeeded, else again later, or
+    given up. Events whose lease has passed to another batch are its own."""
     failed = {result.stream: result for result in results if result.outcome != "succeeded"}
-    rows = session.execute(
-        select(integration_webhooks).where(
-            held.claimed_by == str(batch_id),
-            held.venue_id == connection.venue_id,
-            held.connection_id == connection.connection_id,
-            held.status == "claimed",
-        )
-    ).all()
+    rows = _held(session, batch_id, connection)
     done: list[int] = []
     for row in rows:
         meaning = _meaning(providers, row)
@@ -185,10 +245,61 @@ def settle(
                     next_attempt_at=func.now() + wait * random.uniform(0.8, 1.2),  # noqa: S311
                 )
             )
-    if done:
+    _end_done(session, done, batch_id)
+
+
+class Landing:
+    """Marks the events that a batch holds of one connection as done, each in the transaction that
+    lands the last of what it is about."""
+
+    def __init__(
+        self, providers: Mapping[str, Provider], *, batch_id: UUID, connection: Connection
+    ) -> None:
+        self._providers = providers
+        self._batch_id = batch_id
+        self._connection = connection
+        self._landed: set[tuple[str, str | None]] = set()
+        self._wanted: dict[int, set[tuple[str, str | None]]] | None = None
+
+    def __call__(self, session: Session, stream: str, ids: Sequence[str] | None) -> None:
+        """See `sync`. A transaction that fails comes again, and what it marks with it."""
+        self._landed |= {(stream, None)} if ids is None else {(stream, id) for id in ids}
+        if self._wanted is None:
+            self._wanted = {
+                row.webhook_id: _wanted(_meaning(self._providers, row))
+                for row in _held(session, self._batch_id, self._connection)
+            }
+        done = [id for id, wanted in self._wanted.items() if wanted <= self._landed]
+        _end_done(session, done, self._batch_id)
+
+
+def _wanted(meaning: Meaning) -> set[tuple[str, str | None]]:
+    objects: set[tuple[str, str | None]] = {
+        (name, id) for name, ids in meaning.objects.items() for id in ids
+    }
+    return objects | {(name, None) for name in meaning.streams}
+
+
+def _held(session: Session, batch_id: UUID, connection: Connection) -> Sequence[Any]:
+    return session.execute(
+        select(integration_webhooks).where(
+            held.claimed_by == str(batch_id),
+            held.venue_id == connection.venue_id,
+            held.connection_id == connection.connection_id,
+            held.status == "claimed",
+        )
+    ).all()
+
+
+def _end_done(session: Session, ids: Sequence[int], batch_id: UUID) -> None:
+    if ids:
         session.execute(
             update(integration_webhooks)
-            .where(held.webhook_id.in_(done))
+            .where(
+                held.webhook_id.in_(ids),
+                held.claimed_by == str(batch_id),
+                held.status == "claimed",
+            )
             .values(status="done", processed_at=func.now(), lease_expires_at=None, last_error=None)
         )
 
@@ -278,17 +389,40 @@ def _end(session: Session, ids: Sequence[int], status: str, reason: str) -> None
     )
 
 
-def _put_off(session: Session, ids: Sequence[int], until: datetime) -> None:
+def _put_off(session: Session, ids: Sequence[int], until: datetime, reason: str) -> None:
     if ids:
         session.execute(
             update(integration_webhooks)
             .where(held.webhook_id.in_(ids))
-            .values(
-                status="pending",
-                next_attempt_at=until,
-                last_error="no venue has connected this account yet",
-            )
+            .values(status="pending", next_attempt_at=until, last_error=reason)
         )
+
+
+class _Proofs:
+    """Whether deliveries to connections' own endpoints are signed as they should be."""
+
+    def __init__(self, providers: Mapping[str, Provider], secrets_of: SecretsOf) -> None:
+        self._providers = providers
+        self._secrets_of = secrets_of
+        self._secrets: dict[UUID, Sequence[str] | None] = {}
+
+    def refuse(self, row: Any, connection: Connection) -> str:
+        """Why the event is not taken; empty where it is."""
+        webhooks = self._providers[row.provider].webhooks
+        assert webhooks is not None
+        if connection.connection_id not in self._secrets:
+            try:
+                self._secrets[connection.connection_id] = self._secrets_of(connection)
+            except VaultError:
+                self._secrets[connection.connection_id] = None
+        secrets = self._secrets[connection.connection_id]
+        if not secrets:
+            return CANNOT_TELL
+        try:
+            check_proof(webhooks, row.proof, secrets)
+        except Unauthentic as error:
+            return f"it is not authentic: {error}"
+        return ""
 
 
 def _waits_since(session: Session) -> datetime | None:

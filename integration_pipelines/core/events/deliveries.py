@@ -12,7 +12,9 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
+
+from pydantic import SecretStr
 
 TOLERANCE = timedelta(seconds=300)
 """How far a signed time may be from ours, either way."""
@@ -64,19 +66,69 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """One endpoint as it stands at the provider. ``place``: what it is told of, where that is less
+    than the account (an audience of Mailchimp's); ``whole``: it is told of all that we apply, and
+    is enabled; ``secret``: what it signs with, where the provider shows that."""
+
+    hook_id: str
+    url: str
+    place: str = ""
+    whole: bool = True
+    secret: SecretStr | None = None
+
+
+class Hooks(Protocol):
+    """A provider's way to register endpoints: of one account, or of our application."""
+
+    shows_secret_once: bool
+
+    def places(self) -> Sequence[str]:
+        """Each needs an endpoint of its own; [""] where one is for all."""
+        ...
+
+    def standing(self) -> Sequence[Hook]:
+        """All that there are, ours or not."""
+        ...
+
+    def add(self, url: str, place: str) -> SecretStr | None:
+        """Register one that is told of all that we apply; what it signs with, if it signs."""
+        ...
+
+    def mend(self, hook: Hook) -> None:
+        """Make it whole again."""
+        ...
+
+    def remove(self, hook: Hook) -> None:
+        """Remove it; one that is gone already is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Webhooks:
     """A provider's webhooks.
 
     ``secrets``: what deliveries to the application's one endpoint are signed with, several while
-    one is being replaced. ``verify`` raises Unauthentic where ``delivery`` is signed with none of
-    them; None: nothing is signed, and an unguessable path is all there is. ``read`` raises
-    Unreadable.
+    one is being replaced; ``setting``: the variable that holds them. ``verify`` raises Unauthentic
+    where ``delivery`` is signed with none of them; None: nothing is signed, and an unguessable path
+    is all there is. ``signature``: the header that it reads. ``read`` raises Unreadable.
+
+    ``of_application(settings)``: registers the application's endpoint (None: that is done by hand,
+    as ``by_hand`` tells of the URL that it is formatted with); ``of_connection(client)``: registers
+    a connection's own (None, of this one: the application's serves it). ``place_stream``: the
+    stream of what has an endpoint each.
     """
 
     secrets: Callable[[Any], Sequence[str]]
     verify: Callable[[Delivery, Sequence[str]], None] | None
     read: Callable[[Delivery], Sequence[Event]]
     meaning: Callable[[str, Any], Meaning]
+    signature: str = ""
+    setting: str = ""
+    of_application: Callable[[Any], Hooks] | None = None
+    of_connection: Callable[[Any], Hooks | None] | None = None
+    by_hand: str = ""
+    place_stream: str | None = None
 
 
 def several(secret: Any) -> tuple[str, ...]:

@@ -1,16 +1,42 @@
 """The inbox: events stored before they are acknowledged, each once."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from integration_pipelines.core.events.deliveries import Event
+from integration_pipelines.core.events.deliveries import Delivery, Event, Webhooks
 from integration_pipelines.core.tables import integration_webhooks, webhook_deduplication
+
+
+def proof_of(webhooks: Webhooks, delivery: Delivery) -> dict[str, Any] | None:
+    """What is kept of a delivery that a connection's own secret signs, which is in the vault and
+    not to be had here; None where none does."""
+    if webhooks.verify is None:
+        return None
+    return {
+        "body": delivery.body.decode(errors="surrogateescape"),
+        "signature": delivery.headers.get(webhooks.signature, ""),
+        "url": delivery.url,
+        "received_at": delivery.received_at.isoformat(),
+    }
+
+
+def check_proof(webhooks: Webhooks, proof: Mapping[str, Any], secrets: Sequence[str]) -> None:
+    """Raise Unauthentic where the delivery was signed with none of ``secrets``."""
+    assert webhooks.verify is not None
+    delivery = Delivery(
+        proof["body"].encode(errors="surrogateescape"),
+        {webhooks.signature: proof["signature"]},
+        proof["url"],
+        datetime.fromisoformat(proof["received_at"]),
+    )
+    webhooks.verify(delivery, secrets)
 
 
 class Endpoint(NamedTuple):
@@ -37,11 +63,13 @@ def store(
     *,
     request_id: str,
     endpoint: Endpoint | None = None,
+    proof: dict[str, Any] | None = None,
 ) -> int:
     """Store what has not come before, in the caller's transaction; how many were new.
 
     Without ``endpoint`` each event is its own account's; whose connection that is, is looked up
-    when it is worked on, for the connection may just be being made.
+    when it is worked on, for the connection may just be being made. ``proof``: what tells whether
+    the delivery is authentic, for whoever may open the endpoint's secret (see `proof_of`).
     """
     if not events:
         return 0
@@ -79,6 +107,7 @@ def store(
                 "event_created_at": event.created_at,
                 "payload": event.payload,
                 "request_id": request_id,
+                "proof": proof,
             }
         )
     if rows:

@@ -1,7 +1,12 @@
 """Ingest: from a connection's client to landed rows."""
 
 from integration_pipelines.core.ingest.census import CensusResult, take_census
-from integration_pipelines.core.ingest.clients import identify, open_client, unconnected_client
+from integration_pipelines.core.ingest.clients import (
+    identify,
+    open_client,
+    unconnected_client,
+    unpaced_client,
+)
 from integration_pipelines.core.ingest.completeness import Shortfall
 from integration_pipelines.core.ingest.sharing import Share, claim, divide, shares
 from integration_pipelines.core.ingest.sync import StreamResult, sync
@@ -19,4 +24,5 @@ __all__ = [
     "sync",
     "take_census",
     "unconnected_client",
+    "unpaced_client",
 ]

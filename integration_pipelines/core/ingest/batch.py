@@ -26,7 +26,7 @@ from integration_pipelines.core.budget import Budget
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
-from integration_pipelines.core.ingest.sync import StreamResult, sync
+from integration_pipelines.core.ingest.sync import OnLanded, StreamResult, sync
 from integration_pipelines.core.mapping import waits_for_build
 from integration_pipelines.core.provider import Client, Provider
 from integration_pipelines.core.redaction import redact
@@ -448,6 +448,7 @@ def sync_item(
     open_client: Callable[[Connection], Client],
     run_id: str | None = None,
     allow_deletes: bool = False,
+    on_landed: OnLanded | None = None,
 ) -> list[StreamResult]:
     """Open the client of one connection and sync it. Whatever goes wrong, with its credentials or
     by a bug of ours, is an outcome of this connection alone, noted in `control.sync_logs`."""
@@ -462,6 +463,7 @@ def sync_item(
             full=item.full,
             run_id=run_id,
             allow_deletes=allow_deletes,
+            on_landed=on_landed,
         )
     except Exception as error:
         if not isinstance(error, IntegrationError):

@@ -75,8 +75,14 @@ def unconnected_client(
 def identify(keeper: Keeper, *, retry: RetryPolicy | None = None) -> Account:
     """Ask the provider, now, whose account a connection opens; renews its token if that is due.
     Raises AccessRevoked, Transient, VaultError, ..."""
+    return unpaced_client(keeper, retry=retry).identify()
+
+
+def unpaced_client(keeper: Keeper, *, retry: RetryPolicy | None = None) -> Client:
+    """The client of a connection for the few calls that somebody waits for: neither paced nor held
+    back by the breaker. Raises VaultError."""
     live = LiveCredentials(keeper)
-    client = _client(
+    return _client(
         keeper.settings,
         keeper.engine,
         keeper.provider,
@@ -87,7 +93,6 @@ def identify(keeper: Keeper, *, retry: RetryPolicy | None = None) -> Account:
         WHOLE_ACCOUNT,
         live,
     )
-    return client.identify()
 
 
 class Authorization:

@@ -9,7 +9,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -85,6 +85,13 @@ VANISHED_SHARE = 0.05
 """A full pass that would delete a larger share of a stream's rows stops and asks."""
 
 
+OnLanded = Callable[[Session, str, Sequence[str] | None], None]
+
+
+def _nobody_listens(session: Session, stream: str, ids: Sequence[str] | None) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class StreamResult:
     """What a sync did to one stream. Counts are rows, ``seconds`` wall clock until the stream's
@@ -126,13 +133,16 @@ def sync(
     full: bool = False,
     run_id: str | None = None,
     allow_deletes: bool = False,
+    on_landed: OnLanded | None = None,
     lock_wait: float = 60.0,
 ) -> list[StreamResult]:
     """Bring ``streams`` (all, by default) of one connection up to date; a result a stream.
 
     ``objects``: ids by stream to read again singly first, also of streams not in ``streams``.
     ``full`` brings streams up to date, then reads everything again, counts what that repairs and
-    marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of a stream. What
+    marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of a stream.
+    ``on_landed(session, stream, ids)`` is called in the transaction that lands these objects of
+    ``objects``, and with None for the ids in the one that brings a whole stream up to date. What
     the provider or the venue does wrong is an outcome, not an exception. Another sync of the
     connection is waited for ``lock_wait`` seconds, then all streams are "skipped". A lost database
     session is taken up again from the last checkpoint;
@@ -147,7 +157,9 @@ def sync(
             f"choose of {', '.join(provider.stream_names)}"
         )
     names = [name for name in provider.stream_names if name in asked]
-    work = _Sync(engine, provider, connection, client, names, objects, full, run_id, allow_deletes)
+    work = _Sync(
+        engine, provider, connection, client, names, objects, full, run_id, allow_deletes, on_landed
+    )
     for attempt in Retrying(
         retry=retry_if_exception_type((OperationalError, psycopg.OperationalError)),
         wait=wait_random_exponential(multiplier=0.5, max=10),
@@ -213,7 +225,9 @@ class _Sync:
         full: bool,
         run_id: str | None,
         allow_deletes: bool,
+        on_landed: OnLanded | None,
     ) -> None:
+        self.on_landed = on_landed or _nobody_listens
         self.engine = engine
         self.provider = provider
         self.connection = connection
@@ -343,6 +357,7 @@ class _Sync:
                     counts = self._land_found(session, name, found)
                     self._count(session, {name: counts})
                     forget_missing(session, self.connection, stream=name, ids=found.gone)
+                    self.on_landed(session, name, ids[:REFETCHED_AT_ONCE])
                 progress.landed.add(counts)
                 del ids[:REFETCHED_AT_ONCE]
         except (AccessRevoked, BreakerOpen):
@@ -455,6 +470,8 @@ class _Sync:
                 reached = [page for page in pages if page.state is not None and page is not ending]
                 if reached:
                     self._save_cursor(session, name, reached[-1], passes[name])
+                    if reached[-1].cursor_at is not None:
+                        self.on_landed(session, name, None)
             self._count(session, landed)
         for name, pages in by_stream.items():
             progress = self.streams[name]
@@ -481,6 +498,8 @@ class _Sync:
             counts = self._land_found(session, name, found)
             self._save_cursor(session, name, last, progress.cursor)
             self._count(session, {name: counts})
+            if not too_many:
+                self.on_landed(session, name, None)
         progress.landed.add(counts)
         progress.cursor = _Cursor(last.state)
         if too_many:

@@ -4,10 +4,12 @@ The set of connections and objects stands in `control.sync_batches`, as for ever
 thousands of events over hundreds of venues are one run.
 """
 
+from functools import partial
+
 import dagster as dg
 from sqlalchemy import func, select
 
-from integration_pipelines.core.events.claims import claim
+from integration_pipelines.core.events.claims import claim, leave_to_workers, secrets_of
 from integration_pipelines.defs.inbox import evaluation, verdict
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.resources import Pipeline
@@ -32,7 +34,13 @@ def webhook_events(
     the oldest waits; the inbox's check is told when it changes."""
     with pipeline.engine.begin() as session:
         passed, why, metadata = verdict(session)
-        claimed = claim(session, PROVIDERS, limit=CLAIMED_AT_ONCE)
+        claimed = claim(
+            session,
+            PROVIDERS,
+            limit=CLAIMED_AT_ONCE,
+            waited=leave_to_workers(session),
+            secrets_of=partial(secrets_of, session, pipeline.vault),
+        )
         now = session.scalars(select(func.now())).one()
     waits = "nothing waits"
     if claimed.waits_since is not None:

@@ -16,6 +16,7 @@ from integration_pipelines.core.events import (
     Unreadable,
     Webhooks,
 )
+from integration_pipelines.providers.mailchimp.writes import hooks_of
 
 MOST_FIELDS = 1_000
 MEMBERS = frozenset({"subscribe", "unsubscribe", "profile", "cleaned"})
@@ -80,4 +81,11 @@ def _fired_at(text: str) -> datetime | None:
         return None
 
 
-WEBHOOKS = Webhooks(secrets=lambda settings: (), verify=None, read=read, meaning=meaning)
+WEBHOOKS = Webhooks(
+    secrets=lambda settings: (),
+    verify=None,
+    read=read,
+    meaning=meaning,
+    of_connection=hooks_of,
+    place_stream="lists",
+)

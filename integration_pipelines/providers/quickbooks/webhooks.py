@@ -104,9 +104,17 @@ def _of_notification(notification: Any) -> Iterator[Event]:
         )
 
 
+BY_HAND = (
+    "Intuit has no call for it. At developer.intuit.com open the application, Webhooks: paste "
+    "{url} as the endpoint URL, choose every entity that is offered, save, and set "
+    "QUICKBOOKS_WEBHOOK_TOKEN to the verifier token that is shown there."
+)
 WEBHOOKS = Webhooks(
     secrets=lambda settings: several(settings.quickbooks_webhook_token),
     verify=verify,
     read=read,
     meaning=meaning,
+    signature=SIGNATURE,
+    setting="QUICKBOOKS_WEBHOOK_TOKEN",
+    by_hand=BY_HAND,
 )

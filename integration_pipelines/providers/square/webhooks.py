@@ -16,6 +16,7 @@ from integration_pipelines.core.events import (
     time_of,
 )
 from integration_pipelines.providers.square.streams import BY_NAME
+from integration_pipelines.providers.square.writes import Subscriptions
 
 SIGNATURE = "x-square-hmacsha256-signature"
 REVOKED = "oauth.authorization.revoked"
@@ -104,6 +105,11 @@ def meaning(event_type: str, payload: Any) -> Meaning:
     return Meaning(objects={stream: [object_id]})
 
 
+def applies(event_type: str) -> bool:
+    """Whether anything follows from events of this type."""
+    return meaning(event_type, {"data": {"id": "any"}}).ignored is None
+
+
 def _of_evidence(payload: Any) -> Meaning:
     """Evidence is no stream, but its dispute may have moved on."""
     data = payload.get("data") if isinstance(payload, dict) else None
@@ -120,4 +126,7 @@ WEBHOOKS = Webhooks(
     verify=verify,
     read=read,
     meaning=meaning,
+    signature=SIGNATURE,
+    setting="SQUARE_WEBHOOK_SIGNATURE_KEY",
+    of_application=lambda settings: Subscriptions(settings, applies),
 )

@@ -39,7 +39,7 @@ class StripeClient:
         self, transport: Transport, credentials: StripeCredentials, *, concurrency: int
     ) -> None:
         self.transport = transport
-        self._credentials = credentials
+        self.credentials = credentials
         self._reader = StripeReader(transport)
         self._concurrency = concurrency
 
@@ -50,9 +50,9 @@ class StripeClient:
 
         return identify(
             self.transport,
-            token=self._credentials.token,
+            token=self.credentials.token,
             api_version=API_VERSION,
-            livemode=self._credentials.livemode,
+            livemode=self.credentials.livemode,
         )
 
     def extract(self, plans: Sequence[StreamPlan]) -> Iterator[Page | StreamFailed]:

@@ -23,6 +23,7 @@ from integration_pipelines.core.events import (
     text_of,
 )
 from integration_pipelines.providers.stripe.streams import BY_NAME, BY_OBJECT
+from integration_pipelines.providers.stripe.writes import PlatformHooks, hooks_of
 
 SIGNATURE = "stripe-signature"
 DEAUTHORIZED = "account.application.deauthorized"
@@ -111,4 +112,8 @@ WEBHOOKS = Webhooks(
     verify=verify,
     read=read,
     meaning=meaning,
+    signature=SIGNATURE,
+    setting="STRIPE_WEBHOOK_SECRET",
+    of_application=PlatformHooks,
+    of_connection=hooks_of,
 )

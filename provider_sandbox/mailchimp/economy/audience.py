@@ -519,11 +519,11 @@ class Audience(Ground):
         row = table.get(old)
         created = row.created if row else self.at
         found |= {"id": new, "email_address": email, "last_changed": iso(self.at)}
-        if new != old:
-            self.account.remove("members", list_id, old, at=self.at)
-            self._moved(list_id, old, new)
         self.account.stale_lists.add(list_id)
-        return self.account.save("members", list_id, new, found, created=created)
+        if new == old:
+            return self.account.save("members", list_id, new, found, created=created)
+        self._moved(list_id, old, new)
+        return self.account.rename_member(list_id, old, found, created=created, at=self.at)
 
     def _moved(self, list_id: str, old: str, new: str) -> None:
         """What is kept by member follows it to its new id."""

@@ -1,6 +1,6 @@
 """Claims: each event reaches its connections, once, and what cannot succeed says why."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,11 @@ from integration_pipelines.core.tables import integration_webhooks, sync_batches
 from integration_pipelines.providers import PROVIDERS
 
 Come = Callable[..., None]
+
+
+def no_secrets(connection: Connection) -> Sequence[str]:
+    """No connection of these has an endpoint of its own."""
+    raise AssertionError(f"asked for the secrets of {connection.connection_id}")
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def payment(id: str) -> dict[str, Any]:
 
 def claimed(engine: Engine, limit: int = 100) -> Claim:
     with engine.begin() as session:
-        return claim(session, PROVIDERS, limit=limit)
+        return claim(session, PROVIDERS, limit=limit, secrets_of=no_secrets)
 
 
 def items(engine: Engine, batch_id: UUID | None) -> dict[str, Any]:
@@ -232,8 +237,8 @@ def test_two_claims_at_once_share_nothing(
     for number in range(6):
         come("square", "payment.updated", payment(f"p{number}"), account="M-hall", id=f"e{number}")
     with pipeline_engine.begin() as first, pipeline_engine.begin() as second:
-        one = claim(first, PROVIDERS, limit=4)
-        other = claim(second, PROVIDERS, limit=4)
+        one = claim(first, PROVIDERS, limit=4, secrets_of=no_secrets)
+        other = claim(second, PROVIDERS, limit=4, secrets_of=no_secrets)
     assert (one.claimed, other.claimed) == (4, 2)
 
 

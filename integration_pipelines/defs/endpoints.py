@@ -1,0 +1,67 @@
+"""`register_webhooks`: connections that need endpoints of their own have them."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import dagster as dg
+
+from integration_pipelines.core.credentials import Connection
+from integration_pipelines.core.errors import ConfigurationError
+from integration_pipelines.core.events.endpoints import (
+    Registration,
+    base_url,
+    ensure_connection,
+    unlooked_at,
+)
+from integration_pipelines.core.ingest.batch import side_by_side
+from integration_pipelines.core.provider import Provider
+from integration_pipelines.defs.records import table
+from integration_pipelines.defs.resources import Pipeline
+from integration_pipelines.providers import PROVIDERS
+
+CONCURRENCY = 8
+
+
+def waiting(pipeline: Pipeline) -> Iterator[tuple[Provider, list[Connection]]]:
+    """Connections whose endpoints are to be looked at, of providers that can reach us."""
+    for provider in PROVIDERS.values():
+        if provider.webhooks is None or provider.webhooks.of_connection is None:
+            continue
+        with suppress(ConfigurationError), pipeline.engine.connect() as session:
+            base_url(pipeline.settings, provider)
+            yield provider, unlooked_at(session, provider)
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def ensure(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    """Look at the endpoints of new connections, of those that have got places (Mailchimp's
+    audiences), and of each once a day: what is missing is made, what is disabled enabled. A refusal
+    is named here, and delays nothing: what is not told is found by the schedules."""
+    rows: list[dict[str, str | int]] = []
+    for provider, connections in waiting(pipeline):
+
+        def ensure_one(
+            connection: Connection, provider: Provider = provider
+        ) -> Registration | None:
+            return ensure_connection(
+                pipeline.settings, pipeline.engine, pipeline.vault, provider, connection
+            )
+
+        for connection, done in side_by_side(connections, ensure_one, concurrency=CONCURRENCY):
+            which = f"{connection.venue_id}/{provider.name}"
+            if done is None:
+                continue
+            if done.error is not None:
+                context.log.warning("%s: %s", which, done.error)
+                rows.append({"connection": which, "outcome": done.error})
+            elif done.ensured is not None and (done.ensured.made or done.ensured.mended):
+                did = f"{done.ensured.made} made, {done.ensured.mended} mended"
+                rows.append({"connection": which, "outcome": did})
+    if rows:
+        context.add_output_metadata({"endpoints": table(rows)})
+
+
+@dg.job
+def register_webhooks() -> None:
+    """Endpoints at the providers, made and mended."""
+    ensure()
