@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
 from sqlalchemy import Connection as Session
 
 from integration_pipelines.core.credentials import (
@@ -35,7 +36,7 @@ from integration_pipelines.core.ingest import open_client, unpaced_client
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import AppEnv, Settings
-from integration_pipelines.core.tables import raw_table, venue_api_keys, webhook_endpoints
+from integration_pipelines.core.tables import sync_logs, venue_api_keys, webhook_endpoints
 from integration_pipelines.core.transport import RetryPolicy
 
 SECRET = "webhook_secret"  # noqa: S105
@@ -161,25 +162,27 @@ def unlooked_at(session: Session, provider: Provider) -> list[Connection]:
         )
     }
     now = session.scalars(select(func.now())).one()
-    new: set[tuple[str, str]] = set()
-    if provider.webhooks.place_stream is not None and looked:
-        raw = raw_table(provider.name, provider.webhooks.place_stream)
-        since = and_(raw.c.venue_id == held.venue_id, raw.c.account_id == held.account_id)
-        new = {
-            (row.venue_id, row.account_id)
-            for row in session.execute(
-                select(raw.c.venue_id, raw.c.account_id)
-                .join(webhook_endpoints, since)
-                .where(raw.c.first_seen_at > held.checked_at)
-                .distinct()
-            )
-        }
+    places = sync_logs.c
+    got_places: Iterable[UUID] = session.scalars(
+        select(held.connection_id)
+        .join(
+            sync_logs,
+            (places.venue_id == held.venue_id) & (places.connection_id == held.connection_id),
+        )
+        .where(
+            held.provider == provider.name,
+            places.stream == provider.webhooks.place_stream,
+            places.inserted > 0,
+            places.finished_at > held.checked_at,
+        )
+    )
+    new = set(got_places)
     return [
         connection
         for connection in open_connections(session, providers=[provider.name], due=True)
         if (at := looked.get(connection.connection_id)) is None
         or now - at > LOOKED_AT_EVERY
-        or (connection.venue_id, connection.account_id) in new
+        or connection.connection_id in new
     ]
 
 
