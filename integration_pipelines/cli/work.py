@@ -8,6 +8,7 @@ seconds later, and leaves it a head start while one is up.
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -44,8 +45,9 @@ def work(application: Application) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with application.engine() as engine:
-        _work(application, engine, stop)
+    # Dagster takes signals for itself while a run is under way, in the main thread.
+    with application.engine() as engine, ThreadPoolExecutor(1, "work") as one:
+        one.submit(_work, application, engine, stop).result()
 
 
 def _work(application: Application, engine: Engine, stop: threading.Event) -> None:

@@ -88,6 +88,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "daily_census",
         "token_renewal",
         "hourly_housekeeping",
+        "webhook_registration",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "requested_syncs",
