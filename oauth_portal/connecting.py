@@ -250,10 +250,18 @@ def switch(
     portal: Portal, *, venue_id: str, pending_id: str, who: Person, session_hash: bytes
 ) -> Connection:
     """Take the offered account in the held one's place. The old account's rows stay apart, under
-    its own id. Raises NotConnected where the question is too old or another browser's."""
+    its own id. Raises NotConnected where the question is too old, another browser's or another
+    question, or where what opens the account cannot be kept: then the old one stays."""
     offer = _take(portal, venue_id, pending_id, session_hash)
     held = portal.held(venue_id, offer.provider)
+    is_other = held is None or held.account_id != offer.account.account_id
+    if is_other and _others(portal, offer, venue_id):
+        raise _taken(offer.account)
     if held is not None:
+        try:
+            portal.vault.check(venue_id=venue_id, provider=offer.provider.name)
+        except VaultError as error:
+            raise _not_sealed(error) from error
         disconnect(portal, held, actor=who.email)
     return _store(portal, offer, venue_id=venue_id, who=who)
 
@@ -412,7 +420,11 @@ def _store(
                 account_id=account.account_id, account_name=account.name,
             )  # fmt: skip
             if settle is None:
-                connection = claim(session, provider, connection, account)
+                try:
+                    connection = claim(session, provider, connection, account)
+                except ConfigurationError as error:
+                    # Its words are for who may see all venues.
+                    raise _taken(account) from error
             else:
                 settle(session)
     except ConfigurationError as error:
@@ -485,6 +497,13 @@ def _take(portal: Portal, venue_id: str, pending_id: str, session_hash: bytes) -
         raise _not_sealed(error) from error
     credentials = provider.credentials.model_validate_json(opened)
     return _Offer(provider, Account(**row.account), credentials)
+
+
+def _taken(account: Account) -> NotConnected:
+    return NotConnected(
+        f"{account.name} is connected to another venue here by now. Nothing was changed: begin "
+        "again."
+    )
 
 
 def _not_answered(provider: Provider) -> NotConnected:

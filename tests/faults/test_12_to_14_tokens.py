@@ -15,11 +15,13 @@ from sqlalchemy import Engine, text
 from integration_pipelines.core.credentials import (
     Keeper,
     LiveCredentials,
+    Sealed,
+    Vault,
     open_connections,
     save_connection,
 )
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.errors import AccessRevoked, IntegrationError, Transient
+from integration_pipelines.core.errors import AccessRevoked, IntegrationError, Transient, VaultError
 from integration_pipelines.core.provider import Account
 from integration_pipelines.core.settings import Settings
 from provider_sandbox import Sandbox, running_sandbox
@@ -223,6 +225,41 @@ def test_13_an_answer_that_is_lost_overwrites_nothing(
         keeper(hall).renew(1)
     assert stored(hall)._replace(begun=False) == before
     assert stored(hall).begun
+
+
+class FailingVault(Vault):
+    """Seals nothing from the ``after``-th time on, so many ``times``."""
+
+    def __init__(self, settings: Settings, *, after: int, times: int) -> None:
+        super().__init__(settings)
+        self.left = [False] * after + [True] * times
+
+    def seal(self, *arguments: Any, **options: Any) -> Sealed:
+        if self.left and self.left.pop(0):
+            raise VaultError("KMS does not answer")
+        return super().seal(*arguments, **options)
+
+
+def test_13_a_token_that_could_not_be_sealed_is_not_asked_for(
+    hall: ConnectedVenue, sandbox: Sandbox
+) -> None:
+    before = stored(hall)
+    hall.vault = FailingVault(hall.settings, after=0, times=1)
+    with pytest.raises(VaultError):
+        keeper(hall).renew(1)
+    assert renewals(sandbox) == 0
+    assert stored(hall) == before
+    assert keeper(hall).renew(1).version == 2
+
+
+def test_13_a_vault_that_fails_when_the_token_has_come_is_asked_again(
+    hall: ConnectedVenue, sandbox: Sandbox
+) -> None:
+    hall.vault = FailingVault(hall.settings, after=1, times=2)
+    assert keeper(hall).renew(1).version == 2
+    assert renewals(sandbox) == 1
+    assert not stored(hall).begun
+    assert hall.sync(streams=["customers"])["customers"].outcome == "succeeded"
 
 
 def test_14_a_revoked_token_pauses_its_own_venue_and_no_other(

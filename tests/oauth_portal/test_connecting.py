@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from integration_pipelines.core.credentials import Vault, load_credentials, open_connections
 from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.errors import VaultError
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from oauth_portal import create_app
@@ -170,6 +171,42 @@ def test_an_account_that_another_venue_has_is_refused_without_naming_the_venue(
     assert refused.status_code == 400
     assert "another venue" in refused.text
     assert "bar" not in refused.text.lower().replace("scrollbar", "")
+    assert held(pipeline_engine) == {}
+
+
+def test_what_the_new_account_gives_is_kept_before_the_old_one_goes(
+    sign_in: SignIn,
+    accounts: dict[str, Any],
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    browser = sign_in()
+    browser.connects("hall", "square", accounts["square"])
+    other = sandbox.square.create_account(f"other-{len(sandbox.square.accounts)}", size=5)
+    question = browser.connects("hall", "square", other)
+
+    def closed(*_: object, **__: object) -> None:
+        raise VaultError("KMS does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "seal", closed)
+        form = {"pending_id": pending_of(question.text)}
+        assert browser.post("/venues/hall/switch", form).status_code >= 400
+    assert held(pipeline_engine)["square"].account_id == accounts["square"].id
+    assert browser.post("/venues/hall/square/test").status_code < 400
+
+
+def test_a_question_of_another_kind_cannot_be_answered_by_switching(
+    sign_in: SignIn, group: Any, pipeline_engine: Engine
+) -> None:
+    admin = sign_in(ADMIN)
+    admin.connects("bar", "square", group)
+    question = admin.connects("hall", "square", group)
+    refused = admin.post("/venues/hall/switch", {"pending_id": pending_of(question.text)})
+    assert refused.status_code == 400
+    assert "connected to another venue" in refused.text
+    assert "--location" not in refused.text
     assert held(pipeline_engine) == {}
 
 

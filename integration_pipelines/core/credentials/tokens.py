@@ -21,6 +21,12 @@ import structlog
 from pydantic import BaseModel
 from sqlalchemy import Connection as Session
 from sqlalchemy import Engine, func, select, update
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from integration_pipelines.core.credentials.connections import (
     Connection,
@@ -38,6 +44,7 @@ from integration_pipelines.core.errors import (
     IntegrationError,
     RateLimited,
     Refused,
+    VaultError,
 )
 from integration_pipelines.core.oauth import MakeTransport
 from integration_pipelines.core.provider import Provider
@@ -49,6 +56,9 @@ log = structlog.get_logger(__name__)
 
 SHORTEST_LIFE = 60.0
 """Seconds in which a token that was just renewed is not renewed again because it is refused."""
+
+VAULT_PATIENCE = 30.0
+"""Seconds for which tokens that were just given are tried to be sealed."""
 
 TELL_BEFORE = timedelta(days=14)
 """How long before a consent ends its venue is told."""
@@ -88,8 +98,8 @@ class Keeper:
         """Credentials newer than version ``seen``: renewed here, or by whoever was first.
 
         Raises AccessRevoked where the provider refuses the refresh token, ConfigurationError where
-        it refuses the application, Transient where it cannot be known what became of it: the next
-        renewal tries again.
+        it refuses the application, VaultError, before it is asked, where what it gives could not be
+        sealed, Transient where it cannot be known what became of it: the next renewal tries again.
         """
         with _RENEWING, self.engine.connect() as holder, holder.begin():
             venue_scope(holder, self.connection.venue_id)
@@ -98,10 +108,12 @@ class Keeper:
             held = self._read(holder)
             if held.version != seen or held.due_in is None:
                 return held
+            # What is given once and cannot be sealed would be lost.
+            self.vault.check(venue_id=self.connection.venue_id, provider=self.connection.provider)
             self._note_intent(held.version)
             new = self._ask(held)
             if self._version(holder, locked=True) == held.version:
-                store_tokens(holder, self.vault, self.connection, new)
+                self._store(holder, new)
             log.info(
                 "token renewed",
                 venue_id=self.connection.venue_id,
@@ -109,6 +121,17 @@ class Keeper:
                 interrupted_before=held.was_interrupted,
             )
             return self._read(holder)
+
+    def _store(self, holder: Session, new: BaseModel) -> None:
+        """The tokens that are held now are the only ones: a vault that fails is asked again."""
+        for attempt in Retrying(
+            retry=retry_if_exception_type(VaultError),
+            wait=wait_random_exponential(multiplier=0.5, max=5),
+            stop=stop_after_delay(VAULT_PATIENCE),
+            reraise=True,
+        ):
+            with attempt:
+                store_tokens(holder, self.vault, self.connection, new)
 
     def _ask(self, held: Held) -> BaseModel:
         oauth = self.provider.oauth

@@ -76,6 +76,11 @@ class Vault:
             ciphertext = keys.encrypt(secret, _context(venue_id, provider, field))
         return Sealed(ciphertext, keys.key_id)
 
+    def check(self, *, venue_id: str, provider: str) -> None:
+        """Before something is asked for that can be had only once: raises VaultError where it could
+        not be sealed now."""
+        self.seal("check", venue_id=venue_id, provider=provider, field="check")
+
     def open(self, ciphertext: bytes, *, venue_id: str, provider: str, field: str) -> str:
         """The plaintext, and from now on masked in every log line of this process.
 
