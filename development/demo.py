@@ -94,7 +94,7 @@ class Happening(NamedTuple):
 
 TOLD = (
     Happening(
-        "zum-anker", "stripe", "refund", "a payment is refunded", "refunds",
+        "zum-anker", "stripe", "refund_any", "a payment is refunded", "refunds",
         "currency || ' ' || amount",
     ),
     Happening(

@@ -307,6 +307,11 @@ integration_webhooks = Table(
         "claimed_by",
         postgresql_where=text("status = 'claimed'"),
     ),
+    Index(
+        "integration_webhooks_kept_idx",
+        "processed_at",
+        postgresql_where=text("payload IS NOT NULL AND status IN ('done', 'ignored', 'dead')"),
+    ),
 )
 
 webhook_endpoints = Table(

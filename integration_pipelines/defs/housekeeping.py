@@ -1,8 +1,11 @@
-"""`keep_house`: what was kept for minutes ends, also where nobody came back for it."""
+"""`keep_house`: what was kept for a time ends, also where nobody came back for it."""
+
+from datetime import timedelta
 
 import dagster as dg
 from sqlalchemy import func, select
 
+from integration_pipelines.core.events.retention import forget
 from integration_pipelines.defs.resources import Pipeline
 
 
@@ -15,7 +18,22 @@ def purge_expired(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
     context.add_output_metadata({"ended": dg.MetadataValue.int(ended)})
 
 
+@dg.op(out=dg.Out(dg.Nothing))
+def forget_payloads(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    """What events held, WEBHOOK_PAYLOAD_DAYS after they were done, ignored or given up: the
+    envelope stays. And the ids of deliveries that no provider sends again."""
+    kept_for = timedelta(days=pipeline.settings.webhook_payload_days)
+    forgotten = forget(pipeline.engine, payloads_for=kept_for)
+    context.add_output_metadata(
+        {
+            "payloads": dg.MetadataValue.int(forgotten.payloads),
+            "ids": dg.MetadataValue.int(forgotten.ids),
+        }
+    )
+
+
 @dg.job
 def keep_house() -> None:
-    """What the portal kept for minutes, deleted when its time is over."""
+    """What was kept for a time, deleted when that is over."""
     purge_expired()
+    forget_payloads()

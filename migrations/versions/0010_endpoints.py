@@ -1,5 +1,6 @@
-"""Endpoints that are registered at providers: when each was last looked at and what was wrong, and
-what a delivery to one was signed with, until somebody who may open the secret has seen to it.
+"""Endpoints that are registered at providers: when each was last looked at and what was wrong;
+what a delivery to one was signed with, until somebody who may open the secret has seen to it; and
+which events hold a payload still.
 
 Revision ID: 0010
 """
@@ -21,6 +22,13 @@ def upgrade() -> None:
         sa.Column("error", sa.Text()),
     ):
         op.add_column("webhook_endpoints", column, schema="control")
+    op.create_index(
+        "integration_webhooks_kept_idx",
+        "integration_webhooks",
+        ["processed_at"],
+        schema="control",
+        postgresql_where=sa.text("payload IS NOT NULL AND status IN ('done', 'ignored', 'dead')"),
+    )
     op.execute("GRANT UPDATE (checked_at, error) ON control.webhook_endpoints TO pipeline, portal")
 
 
@@ -29,6 +37,7 @@ def downgrade() -> None:
     op.execute(
         "REVOKE UPDATE (checked_at, error) ON control.webhook_endpoints FROM pipeline, portal"
     )
+    op.drop_index("integration_webhooks_kept_idx", "integration_webhooks", schema="control")
     for column in ("checked_at", "error"):
         op.drop_column("webhook_endpoints", column, schema="control")
     op.drop_column("integration_webhooks", "proof", schema="control")

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import dagster as dg
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Engine, text
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.events import retention
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
 
@@ -40,8 +42,7 @@ def test_what_is_over_ends_at_every_venue(
                     session.execute(text(statement), values)
     ran = defs.resolve_job_def("keep_house").execute_in_process(instance=instance)
     assert ran.success
-    (event,) = [each for each in ran.all_events if each.is_successful_output]
-    assert event.event_specific_data.metadata["ended"].value == 6
+    assert told(ran, "purge_expired") == {"ended": 6}
     for slug in ("hall", "bar"):
         with portal.begin() as session:
             venue_scope(session, slug)
@@ -50,3 +51,44 @@ def test_what_is_over_ends_at_every_venue(
     with portal.connect() as session:
         assert session.scalar(text("SELECT count(*) FROM control.portal_sessions")) == 2
     portal.dispose()
+
+
+def told(ran: dg.ExecuteInProcessResult, op: str) -> dict[str, int]:
+    """What the op's output says."""
+    (event,) = [each for each in ran.events_for_node(op) if each.is_successful_output]
+    metadata = event.event_specific_data.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def test_payloads_of_events_that_are_over_are_dropped_and_envelopes_stay(
+    instance: dg.DagsterInstance, pipeline_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    add = text(
+        "INSERT INTO control.integration_webhooks"
+        " (provider, event_id, event_type, payload, status, received_at, processed_at)"
+        " VALUES ('square', :name, 't', '{}', :status, now() - interval '90 days',"
+        " now() - make_interval(days => :days))"
+    )
+    remember = text(
+        "INSERT INTO control.webhook_deduplication (provider, scope, event_id, received_at)"
+        " VALUES ('square', 's', :name, now() - make_interval(days => :days))"
+    )
+    statuses = ("done", "ignored", "dead", "done", "ignored")
+    with pipeline_engine.begin() as session:
+        for number, status in enumerate(statuses):
+            session.execute(add, {"name": f"old-{number}", "status": status, "days": 31})
+            session.execute(add, {"name": f"new-{number}", "status": status, "days": 29})
+            session.execute(remember, {"name": f"old-{number}", "days": 61})
+            session.execute(remember, {"name": f"new-{number}", "days": 59})
+        session.execute(add, {"name": "waits", "status": "pending", "days": 31})
+    ran = defs.resolve_job_def("keep_house").execute_in_process(instance=instance)
+    assert told(ran, "forget_payloads") == {"payloads": 5, "ids": 5}
+    kept = "SELECT event_id FROM control.integration_webhooks WHERE payload IS NOT NULL"
+    with pipeline_engine.connect() as session:
+        names = set(session.scalars(text(kept)))
+        assert names == {"waits", *(f"new-{number}" for number in range(5))}
+        assert session.scalar(text("SELECT count(*) FROM control.integration_webhooks")) == 11
+        assert session.scalar(text("SELECT count(*) FROM control.webhook_deduplication")) == 5
+    again = defs.resolve_job_def("keep_house").execute_in_process(instance=instance)
+    assert told(again, "forget_payloads") == {"payloads": 0, "ids": 0}

@@ -40,8 +40,8 @@ UNDER_WAY = (
 )
 STEPS = frozenset(
     (
-        "sell", "capture", "settle_authorization", "refund", "settle_refund", "dispute",
-        "answer_dispute", "close_dispute", "pay_out", "settle_payout", "add_customer",
+        "sell", "capture", "settle_authorization", "refund", "refund_any", "settle_refund",
+        "dispute", "answer_dispute", "close_dispute", "pay_out", "settle_payout", "add_customer",
         "add_product", "add_coupon", "add_promotion_code", "bill", "finish_invoice", "pay_invoice",
         "give_up", "credit", "subscribe", "renew", "resize", "unsubscribe", "check_out",
         "complete_session", "expire_session", "edit", "remove",
