@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import budget, imports, landing, limits, providers, venues
+from benchmarks import budget, imports, landing, limits, providers, venues, webhooks
 from benchmarks.stage import Stage, stage
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,6 +24,9 @@ BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]
     "providers": lambda on, options: providers.run(on, rows=options.rows // 2),
     "budget": lambda on, options: budget.run(on),
     "limits": lambda on, options: limits.run(on),
+    "webhooks-acknowledged": lambda on, options: webhooks.acknowledged(on),
+    "webhooks-latency": lambda on, options: webhooks.latency(on),
+    "webhooks-drained": lambda on, options: webhooks.drained(on),
     "imports": lambda on, options: imports.run(repeats=options.repeats),
 }
 

@@ -6,6 +6,7 @@ Postgres server's CPU is counted with it, the provider's stand-in is not.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -86,11 +87,19 @@ class Stage:
 
     def change(self, account_id: str, stream: str, *, every: int) -> None:
         """Change every so-many-th object of an account's stream."""
-        account = f"stripe/accounts/{account_id}"
-        told = requests.get(f"{self.base_url}/_sandbox/{account}/streams/{stream}", timeout=600)
-        for object_id in told.json()["ids"][::every]:
-            update = {"stream": stream, "id": object_id, "changes": {"description": "changed"}}
-            self._control(f"{account}/mutations", update=update)
+        for object_id in self.ids(account_id, stream)[::every]:
+            self.update(account_id, stream, object_id, {"description": "changed"})
+
+    def ids(self, account_id: str, stream: str) -> list[str]:
+        """Ids of a Stripe account's stream."""
+        path = f"stripe/accounts/{account_id}/streams/{stream}"
+        told = requests.get(f"{self.base_url}/_sandbox/{path}", timeout=600)
+        return [str(name) for name in told.json()["ids"]]
+
+    def update(self, account_id: str, stream: str, id: str, changes: dict[str, Any]) -> None:
+        """Change an object of a Stripe account."""
+        update = {"stream": stream, "id": id, "changes": changes}
+        self._control(f"stripe/accounts/{account_id}/mutations", update=update)
 
     def owner_dsn(self) -> str:
         """libpq's URL of the database's owner."""
@@ -155,6 +164,13 @@ SECRETS = {
 
 def _bases(base_url: str) -> dict[str, Any]:
     return {f"{name}_api_base": f"{base_url}/{name}" for name in PROVIDERS}
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager

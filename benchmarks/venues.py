@@ -50,7 +50,7 @@ def ticked(stage: Stage, case: str, venues: int) -> Figures:
     instance = open_instance(stage.settings)
     before = {run.run_id for run in instance.get_runs()}
     since = time.time()
-    with _daemon(stage) as meter:
+    with daemon(stage) as meter:
         _wait_for(lambda: _beats(instance) > since, "the daemon is not up", meter)
         cpu = stage.postgres_cpu() + meter.seconds
         begun = time.monotonic()
@@ -131,7 +131,7 @@ class Meter:
 
 
 @contextmanager
-def _daemon(stage: Stage) -> Iterator[Meter]:
+def daemon(stage: Stage) -> Iterator[Meter]:
     """Dagster's daemon, which starts what is queued, in a session of its own that ends whole."""
     with (stage.settings.data_path / "daemon.log").open("ab") as output:
         daemon = subprocess.Popen(

@@ -7,7 +7,7 @@ refusals and silence (fault 6 of those that must be survived), bodies that lie (
 move (8). A longer search: pytest --hypothesis-profile=thorough.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import Any
 
@@ -22,8 +22,10 @@ from integration_pipelines.core.transport import RetryPolicy
 from integration_pipelines.providers import PROVIDERS, quickbooks
 from provider_sandbox import Sandbox
 from provider_sandbox.faults import make_fault
+from tests import stripe_ledger
 from tests.connected import ConnectedVenue
 from tests.providers.accounts import KINDS, Kind
+from tests.providers.square import conftest as square
 
 PERSISTENT = RetryPolicy(attempts=8, base=0.001, cap=0.01)
 NUMBERS = count(1)
@@ -104,12 +106,34 @@ def test_raw_equals_the_ledger_after_any_life(
             play(kind, sandbox, *halls[which], *step)
         for hall, account in halls:
             close_breaker(hall)
-            for options in ({}, {"full": True, "allow_deletes": True}):
-                results = hall.sync(**options)
-                assert {n: r.error for n, r in results.items() if r.error} == {}
+            results = hall.sync()
+            assert {n: r.error for n, r in results.items() if r.error} == {}
+            # Whatever is told of is here before the full pass, which may not hide what was missed.
+            differences = kind.differences(hall, account)
+            assert [each for each in differences if not is_untold(name, account, each)] == []
+            results = hall.sync(full=True, allow_deletes=True)
+            assert {n: r.error for n, r in results.items() if r.error} == {}
             assert kind.differences(hall, account) == []
     finally:
         sandbox.faults.clear()
+
+
+VANISHING: dict[str, Collection[str]] = {
+    "stripe": (),
+    "square": square.VANISHING,
+    "mailchimp": PROVIDERS["mailchimp"].stream_names,
+    "quickbooks": ("time_activities",),
+}
+"""Streams whose deleted objects vanish without a word."""
+
+
+def is_untold(provider: str, account: Any, difference: str) -> bool:
+    """Whether it is of what the provider tells nobody: only reading everything finds that."""
+    stream, id = difference.replace(":", " ").split()[:2]
+    of_ledger = stripe_ledger.LEDGER[stream] if provider == "stripe" else stream
+    if difference.endswith("is too many"):
+        return stream in VANISHING[provider]
+    return any(change[1:3] == (of_ledger, id) for change in account.silent_changes)
 
 
 def play(
