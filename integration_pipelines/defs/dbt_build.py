@@ -121,6 +121,22 @@ class Project:
                 found |= self.upstream(parent)
         return found
 
+    def made_of(self, streams: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
+        """Tables that these streams, by provider and name, go into however far, and the tests of
+        those tables and of the views that read the streams."""
+        raw = {(f"raw_{provider}", stream) for provider, stream in streams}
+        found: dict[str, None] = {}
+        for table in self.tables:
+            if self._reads(table, raw) or self.upstream(table) & found.keys():
+                found[table] = None
+        tests = [test for test, table in self.tests.items() if table in found]
+        tests += [test for test, view in self.tests_of_views.items() if self._reads(view, raw)]
+        return list(found), tests
+
+    def _reads(self, unique_id: str, raw: Collection[tuple[str, str]]) -> bool:
+        sources = self.upstream(unique_id) - self.tables.keys()
+        return any(tuple(self.key(source)) in raw for source in sources)
+
     def _most_downstream(self, test: Mapping[str, Any]) -> str | None:
         tables = [table for table in self.tables if table in test["depends_on"]["nodes"]]
         return tables[-1] if tables else None
@@ -220,19 +236,41 @@ def build(
     *,
     venue_ids: Collection[str],
     tables: Collection[str] | None = None,
+    streams: Collection[tuple[str, str]] | None = None,
 ) -> Build | None:
     """Build ``tables`` (unique ids; None: the whole project) for ``venue_ids`` and for those left
     over from earlier builds, and test them; None if there are none at all.
 
+    ``streams``, by provider and name: only what is made of them, unless something has never been
+    built.
+
     One build at a time, whoever asks; the others wait. A failing test is a result, and so is a
     model that cannot be built. Raises BuildError where dbt itself fails.
     """
+    if streams is not None and _is_built(settings):
+        made, tests = project().made_of(streams)
+        if not made:
+            return None
+        names = [project().node(unique_id)["name"] for unique_id in (*made, *tests)]
+        return _build(
+            settings, engine, venue_ids, "build", "--select", *names, "--indirect-selection=empty"
+        )
     if tables is None:
         return _build(settings, engine, venue_ids, "build", *ALL_BUT_VIEWS, whole=True)
     names = [project().node(unique_id)["name"] for unique_id in tables]
     return _build(
         settings, engine, venue_ids, "build", "--select", *names, "--indirect-selection=cautious"
     )
+
+
+def _is_built(settings: Settings) -> bool:
+    """Whether every table of the project is there."""
+    names = [".".join(project().key(unique_id)) for unique_id in project().tables]
+    missing = text(
+        "SELECT count(*) FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NULL"
+    )
+    with _dbt_engine(settings) as dbt, dbt.connect() as session:
+        return not session.scalar(missing, {"names": names})
 
 
 ALL_BUT_VIEWS = ("--exclude", "config.materialized:view", "--indirect-selection=empty")

@@ -21,6 +21,7 @@ from integration_pipelines.core.events.claims import Landing, settle
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import (
     BatchItem,
+    changed_streams,
     changed_venues,
     run_batch,
     sync_item,
@@ -157,16 +158,15 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
     out=dg.Out(dg.Nothing),
 )
 def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pipeline) -> None:
-    """Rebuild the canonical tables of the venues that the batch changed, by one dbt build."""
+    """Rebuild the canonical tables of the venues that the batch changed, by one dbt build: where
+    single streams were asked for, only what is made of them."""
     # A run that took the batch up again publishes what the one before it could not.
     runs = context.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: config.batch_id}))
     with pipeline.engine.connect() as session:
-        venue_ids = changed_venues(
-            session,
-            batch_id=UUID(config.batch_id),
-            run_ids={context.run_id, *(run.run_id for run in runs)},
-        )
-    built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids)
+        batch_id, run_ids = UUID(config.batch_id), {context.run_id, *(run.run_id for run in runs)}
+        venue_ids = changed_venues(session, batch_id=batch_id, run_ids=run_ids)
+        streams = changed_streams(session, batch_id=batch_id, run_ids=run_ids)
+    built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids, streams=streams)
     if built is None:
         context.log.info("nothing changed: nothing to publish")
         return

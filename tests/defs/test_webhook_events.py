@@ -8,8 +8,10 @@ from sqlalchemy import Engine, text
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.events import Event, store
+from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
+from integration_pipelines.defs.jobs import run_config, run_tags
 from integration_pipelines.defs.resources import resources
 from provider_sandbox import Sandbox
 
@@ -81,6 +83,8 @@ def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(
         run_config=request.run_config, tags=request.tags, instance=instance
     )
     assert ran.success
+    everything = {"analytics/payments", "analytics/products", "marts/daily_revenue"}
+    assert everything <= materialized(instance, ran), "nothing had ever been built"
     with pipeline_engine.connect() as session:
         asked = text("SELECT status, last_error FROM control.integration_webhooks")
         assert session.execute(asked).all() == [("done", None)] * 3
@@ -96,3 +100,51 @@ def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(
         charge["id"] == charge_id and charge["status"] == "succeeded" and charge["captured"]
         for charge in succeeded.objects("charges")
     )
+
+
+def test_only_what_is_made_of_a_changed_stream_is_built_again(
+    hall: Any,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+) -> None:
+    hall("a-room")
+    with pipeline_engine.connect() as session:
+        (held,) = open_connections(session)
+    account = sandbox.stripe.accounts[held.account_id]
+    job = defs.resolve_job_def("sync_venues")
+    with pipeline_engine.begin() as session:
+        batch_id = create_batch(session, [BatchItem(held)])
+    first = job.execute_in_process(
+        run_config=run_config(batch_id), tags=run_tags(batch_id), instance=instance
+    )
+    assert first.success
+    customer = account.ids("customers")[0]
+    account.economy.update("customers", customer, {"name": "Somebody new"})
+    body = {"data": {"object": {"object": "customer", "id": customer}}}
+    receiver = create_engine(settings, Role.RECEIVER)
+    with receiver.begin() as session:
+        event = Event("evt_1", "customer.updated", account.id, None, body)
+        store(session, "stripe", [event], request_id="r")
+    receiver.dispose()
+    (request,) = tick(instance)
+    ran = job.execute_in_process(
+        run_config=request.run_config, tags=request.tags, instance=instance
+    )
+    assert materialized(instance, ran) == {"raw_stripe/customers", "analytics/customers"}
+    analyst = create_engine(settings, Role.ANALYST_ALL)
+    with analyst.connect() as session:
+        named = text("SELECT name FROM analytics.customers WHERE source_id = :id")
+        assert session.scalar(named, {"id": customer}) == "Somebody new"
+    analyst.dispose()
+    with pipeline_engine.connect() as session:
+        left = text("SELECT count(*) FROM control.dbt_build_venues")
+        assert session.scalar(left) == 0
+
+
+def materialized(instance: dg.DagsterInstance, ran: dg.ExecuteInProcessResult) -> set[str]:
+    """Assets that the run has materialized."""
+    logged = instance.all_logs(ran.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    keys = (each.dagster_event.asset_key for each in logged if each.dagster_event)
+    return {key.to_user_string() for key in keys if key}

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, update
 from sqlalchemy import Connection as Session
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -339,6 +339,39 @@ def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]
         .where(sync_batches.c.batch_id == batch_id, waits_for_build())
     )
     return sorted(session.scalars(changed.union(read_whole, remapped)))
+
+
+def changed_streams(
+    session: Session, *, batch_id: UUID, run_ids: Collection[str]
+) -> set[tuple[str, str]] | None:
+    """Streams, by provider and name, whose rows the runs changed; None where the batch was to sync
+    all of a connection, or a mapping has changed: then anything may be another than it was."""
+    of_batch = sync_batches.c.batch_id == batch_id
+    anything = session.scalar(
+        select(func.count())
+        .select_from(sync_batches)
+        .outerjoin(
+            field_mappings,
+            and_(field_mappings.c.venue_id == sync_batches.c.venue_id, waits_for_build()),
+        )
+        .where(
+            of_batch,
+            sync_batches.c.streams.is_(None)
+            | sync_batches.c.full_pass
+            | field_mappings.c.venue_id.is_not(None),
+        )
+    )
+    if anything:
+        return None
+    rows = session.execute(
+        select(sync_logs.c.provider, sync_logs.c.stream)
+        .where(
+            sync_logs.c.run_id.in_(run_ids),
+            sync_logs.c.inserted + sync_logs.c.updated + sync_logs.c.deleted > 0,
+        )
+        .distinct()
+    )
+    return {(row.provider, row.stream) for row in rows}
 
 
 def _item(connection: Connection, row: Any) -> BatchItem:
