@@ -67,7 +67,8 @@ def plan(
 
 @dg.sensor(
     job=sync_venues,
-    minimum_interval_seconds=5,
+    # Less than the daemon's round of five seconds: with five, every second round is too early.
+    minimum_interval_seconds=3,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def requested_syncs(
