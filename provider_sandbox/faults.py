@@ -273,26 +273,30 @@ class Duplicates(Fault):
 
 @dataclass(slots=True)
 class DropRow(Fault):
-    """One row in the middle of the page is left out silently."""
+    """One row in the middle of the page is left out silently; an empty page is let pass."""
 
     kind = "drop_row"
 
     def after(self, provider: Provider, request: Request, response: Response) -> None:
-        if response.page is not None:
+        if response.page is not None and response.page.rows:
             rows = list(response.page.rows)
-            del rows[len(rows) // 2 : len(rows) // 2 + 1]
+            del rows[len(rows) // 2]
             response.page.rows = rows
+        else:
+            self.struck -= 1
 
 
 @dataclass(slots=True)
 class DropPage(Fault):
-    """The page that follows is answered in place of the one asked for."""
+    """The page that follows is answered in place of the one asked for; a last one is let pass."""
 
     kind = "drop_page"
 
     def after(self, provider: Provider, request: Request, response: Response) -> None:
         if response.page is not None and response.page.has_more:
             response.page = response.page.following()
+        else:
+            self.struck -= 1
 
 
 @dataclass(slots=True)
