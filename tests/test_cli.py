@@ -349,7 +349,7 @@ def test_webhooks_are_listed_and_dead_ones_replayed(
 
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
-    assert read_json(run("status", "--json")) == {"connections": [], "budgets": []}
+    assert read_json(run("status", "--json")) == {"connections": [], "stale": [], "budgets": []}
 
 
 @pytest.fixture
@@ -441,7 +441,11 @@ def test_a_key_that_the_provider_refuses_is_not_stored(
         run_here("connect", "stripe", "--venue", "hall", stdin=json.dumps({"api_key": key}))
     )
     assert "Invalid API Key" in said and key not in said
-    assert read_json(run_here("status", "--json")) == {"connections": [], "budgets": []}
+    assert read_json(run_here("status", "--json")) == {
+        "connections": [],
+        "stale": [],
+        "budgets": [],
+    }
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))

@@ -12,8 +12,8 @@ with payments as (
         coalesce(sum(tax_amount), 0) as tax_amount,
         coalesce(sum(tip_amount), 0) as tip_amount,
         coalesce(sum(fee_amount), 0) as fee_amount
-    from {{ ref('payments') }}
-    where deleted_at is null and {{ in_build() }}
+    from {{ scoped(ref('payments')) }} as payment
+    where deleted_at is null
     group by venue_id, business_date, currency
 ),
 
@@ -25,8 +25,8 @@ refunds as (
         count(amount) as refund_count,
         sum(amount) as refund_amount,
         coalesce(sum(fee_amount), 0) as fee_amount
-    from {{ ref('refunds') }}
-    where deleted_at is null and is_effective and {{ in_build() }}
+    from {{ scoped(ref('refunds')) }} as refund
+    where deleted_at is null and is_effective
     group by venue_id, business_date, currency
 ),
 
@@ -51,7 +51,7 @@ select
     business_date,
     currency
 from expected
-full join (select * from {{ ref('daily_revenue') }} where {{ in_build() }}) as mart
+full join {{ scoped(ref('daily_revenue')) }} as mart
     using (venue_id, business_date, currency)
 where expected.payment_count is distinct from mart.payment_count
     or expected.refund_count is distinct from mart.refund_count

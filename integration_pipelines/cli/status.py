@@ -9,7 +9,7 @@ import click
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.budget import Budget, read_budgets
-from integration_pipelines.core.status import read_status
+from integration_pipelines.core.status import read_stale, read_status
 from integration_pipelines.providers import PROVIDERS
 
 COLUMNS = (
@@ -39,11 +39,13 @@ def status(application: Application, as_json: bool) -> None:
     """
     with application.engine() as engine, engine.connect() as session:
         found = read_status(session, PROVIDERS.values())
+        stale = read_stale(session)
         budgets = read_budgets(session, application.settings, PROVIDERS.values())
     if as_json:
         print_json(
             {
                 "connections": found,
+                "stale": [each._asdict() for each in stale],
                 "budgets": [_budget(budget) for budget in budgets.values() if budget.accounts],
             }
         )
@@ -64,6 +66,8 @@ def status(application: Application, as_json: bool) -> None:
                     f"{which}: its consent ends on {ends:%Y-%m-%d}; the venue must connect again "
                     "before that"
                 )
+        for each in stale:
+            click.echo(each.words)
         for budget in budgets.values():
             if budget.accounts:
                 click.echo(budget.words)

@@ -25,6 +25,7 @@ from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import ConfigurationError, IntegrationError
 from integration_pipelines.core.ingest.batch import BatchItem, abandon, create_batch
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.status import read_stale
 from integration_pipelines.core.tables import sync_logs
 from integration_pipelines.providers import PROVIDERS
 
@@ -82,7 +83,8 @@ def sync(
     """Bring the venues' data up to date, and the tables built from it.
 
     All connected accounts and streams, or those chosen. Runs in Dagster, where it can be seen;
-    waits for the end; prints a row a stream. Status 0 only if every stream asked for succeeded.
+    waits for the end; prints a row a stream. Status 0 only if every stream asked for succeeded and
+    its venue's tables passed their tests.
     """
     if not application.debug:
         warnings.simplefilter("ignore")
@@ -95,15 +97,19 @@ def sync(
             asked = Asked(connections, of_provider, full, allow_deletes)
             run_ids.append(str(uuid4()))
             ended.append(run(settings, engine, asked, run_id=run_ids[-1], debug=application.debug))
+        touched = {each.venue_id for connections, _ in chosen.groups for each in connections}
+        with engine.connect() as session:
+            stale = read_stale(session, touched)
     rows = [row for end in ended for row in end.streams]
     failures = chosen.held_back + [failure for end in ended for failure in end.failures]
     failed = [row for row in rows if row["outcome"] != "succeeded"]
     if as_json:
         print_json(
             {
-                "succeeded": not failed and not failures,
+                "succeeded": not (failed or failures or stale),
                 "run_ids": run_ids,
                 "streams": rows,
+                "stale": [each._asdict() for each in stale],
                 "failures": failures,
             }
         )
@@ -111,8 +117,9 @@ def sync(
         console().print(table(rows, COLUMNS))
     for line in _causes(failed):
         click.echo(line, err=True)
-    if failed or failures:
+    if failed or failures or stale:
         told = [f"{len(failed)} of {len(rows)} streams did not succeed"] if failed else []
+        told += [each.words for each in stale]
         raise IntegrationError("; ".join([*told, *failures]))
 
 

@@ -1,7 +1,9 @@
 """How the connections stand: what is told of them by command, portal and alerts alike."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from itertools import chain
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import and_, func, select
@@ -15,6 +17,7 @@ from integration_pipelines.core.tables import (
     integration_health,
     integration_webhooks,
     oauth_tokens,
+    publications,
     sync_cursors,
     sync_logs,
 )
@@ -150,3 +153,51 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
             entry["oldest_cursor_at"] = None
         found.append(entry)
     return found
+
+
+class Stale(NamedTuple):
+    """A venue of which analysts see earlier rows than its latest build made: of ``tables`` tables,
+    from ``published_at`` (None: none yet), since ``since`` and for ``reasons``."""
+
+    venue_id: str
+    tables: int
+    since: datetime
+    published_at: datetime | None
+    reasons: list[str]
+
+    @property
+    def words(self) -> str:
+        """What is seen, and why."""
+        seen = f"rows of {self.published_at:%Y-%m-%d %H:%M} UTC" if self.published_at else "no rows"
+        return f"{self.venue_id} shows {seen} in {self.tables} tables: {'; '.join(self.reasons)}"
+
+
+def read_stale(session: Session, venue_ids: Collection[str] | None = None) -> list[Stale]:
+    """Venues in scope (of ``venue_ids``, if given) whose latest build was not published; the
+    longest so first."""
+    held = publications.c
+    since = func.min(held.stale_since).label("since")
+    asked = (
+        select(
+            held.venue_id,
+            func.count().label("tables"),
+            since,
+            func.min(held.published_at).label("published_at"),
+            func.array_agg(held.reasons).label("reasons"),
+        )
+        .where(held.stale_since.is_not(None))
+        .group_by(held.venue_id)
+        .order_by(since, held.venue_id)
+    )
+    if venue_ids is not None:
+        asked = asked.where(held.venue_id.in_(venue_ids))
+    return [
+        Stale(
+            venue_id=row.venue_id,
+            tables=row.tables,
+            since=row.since,
+            published_at=row.published_at,
+            reasons=list(dict.fromkeys(chain(*row.reasons))),
+        )
+        for row in session.execute(asked)
+    ]

@@ -624,9 +624,24 @@ dbt_build_venues = Table(
     "dbt_build_venues",
     metadata,
     _venue(),
+    Column("held_back", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("venue_id"),
 )
-"""The venues that the dbt build now under way rebuilds."""
+"""The venues of the dbt build under way; some are held back while it is at others."""
+
+publications = Table(
+    "publications",
+    metadata,
+    _venue(),
+    Column("table_name", Text, nullable=False),
+    _time("published_at"),
+    _time("stale_since"),
+    Column("reasons", JSONB, nullable=False, server_default=text("'[]'")),
+    PrimaryKeyConstraint("venue_id", "table_name"),
+    Index("publications_stale_idx", "venue_id", postgresql_where=text("stale_since IS NOT NULL")),
+)
+"""By venue and table (`analytics.payments`), when its rows were published, and where a later build
+did not pass, since when and why."""
 
 TENANT_TABLES = tuple(
     table

@@ -12,9 +12,17 @@ from typing import Any
 
 import dagster as dg
 
+from integration_pipelines.defs.checks import every_venue_published
 from integration_pipelines.defs.dbt_build import PROJECT, Build, Built, build, project, run_tests
 from integration_pipelines.defs.partitions import VENUES, venues
-from integration_pipelines.defs.records import RECORDED_APART, Context, Recorder, table
+from integration_pipelines.defs.records import (
+    NAMED_AT_MOST,
+    RECORDED_APART,
+    Context,
+    Recorder,
+    log_check,
+    table,
+)
 from integration_pipelines.defs.resources import Pipeline
 
 FAILING = "failing"
@@ -113,8 +121,9 @@ def canonical(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator
     if built is None:
         return
     with Recorder(context) as recorder:
-        recorder.add(materializations(built))
-    tell_unreadable(context, built)
+        recorder.add(materializations(built, tables=tables))
+    if tables:
+        tell_trouble(context, pipeline, built)
     yield from check_results(context, built, tests=checks)
     if built.broken:
         raise build_failure(built)
@@ -122,17 +131,19 @@ def canonical(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator
         yield dg.MaterializeResult(asset_key=asset_key(table_id), metadata=RECORDED_APART)
 
 
-def materializations(built: Build) -> Iterator[dg.AssetMaterialization]:
-    """Every table built, for each of the venues."""
+def materializations(
+    built: Build, *, tables: Collection[str] | None = None
+) -> Iterator[dg.AssetMaterialization]:
+    """Every table built (of ``tables``, if given), for each of the venues published."""
     for made in built.tables:
-        if not made.ok:
+        if not made.ok or (tables is not None and made.unique_id not in tables):
             continue
         metadata: dict[str, Any] = {"seconds": round(made.seconds, 3)}
         if len(built.venue_ids) == 1 and made.rows is not None:
             metadata["dagster/partition_row_count"] = made.rows
         else:
             metadata["venues_built_together"] = len(built.venue_ids)
-        for venue_id in built.venue_ids:
+        for venue_id in built.published:
             yield dg.AssetMaterialization(
                 asset_key(made.unique_id), partition=venue_id, metadata=metadata
             )
@@ -185,8 +196,13 @@ def check_results(
         )
 
 
-def tell_unreadable(context: Context, built: Build) -> None:
-    """Warn of raw rows that lack what their provider documents, by staging view and venue."""
+def tell_trouble(context: Context, pipeline: Pipeline, built: Build) -> None:
+    """Name the venues that keep earlier rows, in the log and by the check; warn of raw rows that
+    lack what their provider documents, by staging view and venue."""
+    for venue_id, reasons in list(built.refused.items())[:NAMED_AT_MOST]:
+        context.log.warning("%s is not published: %s", venue_id, "; ".join(reasons))
+    with pipeline.engine.connect() as session:
+        log_check(context, every_venue_published.evaluate(session))
     for test in built.unreadable:
         context.log.warning(
             "%s cannot be read in full: %s",
@@ -217,7 +233,7 @@ def build_failure(built: Build) -> dg.Failure:
     broken = built.broken
     first = broken[0]
     return dg.Failure(
-        f"{'.'.join(project().key(first.unique_id))}: {first.message}"
+        f"{project().label(first.unique_id)}: {first.message}"
         + (f" (and {len(broken) - 1} more)" if broken[1:] else ""),
         metadata={"broken": table(_why(broken))},
         allow_retries=False,
@@ -226,7 +242,7 @@ def build_failure(built: Build) -> dg.Failure:
 
 def _why(broken: Sequence[Built]) -> list[dict[str, str | int]]:
     return [
-        {"table": ".".join(project().key(each.unique_id)), "why": each.message} for each in broken
+        {"table or test": project().label(each.unique_id), "why": each.message} for each in broken
     ]
 
 

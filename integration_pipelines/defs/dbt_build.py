@@ -4,9 +4,15 @@ A build runs in this process: it ends with the run that asked for it, where a pr
 would live on past a kill; and a process that stays builds again in seconds, where a new one takes
 three to import dbt. dagster_dbt does neither, and importing it would cost every run 1.7 s more.
 
+A build writes, audits and publishes. Models write the rows of its venues to `candidates`; tests
+look at them there; then the tables of the venues that pass are replaced in one transaction. A venue
+that fails keeps the rows it has, and `control.publications` says since when and why. Where rows of
+one venue break a model itself, the build is divided until that venue stands alone.
+
 The set stands in `control.dbt_build_venues`: a venue enters when its build begins and leaves when
 the whole project has been built for it. What a build that was killed or broke has left there is
-built with the next one.
+built with the next one. The first build of a project that has changed is of every venue built
+before.
 """
 
 import hashlib
@@ -14,16 +20,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, delete, func, select, text
+from sqlalchemy import Connection, Engine, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from integration_pipelines.core.database import (
@@ -36,12 +42,15 @@ from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.mapping import mark_applied, waits_for_build
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import dbt_build_venues, field_mappings, venues
+from integration_pipelines.core.tables import (
+    dbt_build_venues,
+    field_mappings,
+    publications,
+    venues,
+)
 
 PROJECT = Path(__file__).parents[2] / "dbt_mappings"
 PARTIAL_PARSE = "partial_parse.msgpack"
-NAMED_AT_MOST = 100
-"""Venues that one failing test names."""
 
 
 class BuildError(IntegrationError):
@@ -107,6 +116,11 @@ class Project:
         """Schema and name of a table or source."""
         node = self.manifest["nodes"].get(unique_id) or self.manifest["sources"][unique_id]
         return [node["schema"], node["name"]]
+
+    def label(self, unique_id: str) -> str:
+        """What people call it: `analytics.payments`, or a test's name."""
+        node = self.node(unique_id)
+        return node["name"] if node["resource_type"] == "test" else ".".join(self.key(unique_id))
 
     def upstream(self, unique_id: str) -> set[str]:
         """Tables and raw sources that a table is made of; what control holds is no data."""
@@ -201,12 +215,19 @@ class Built:
 @dataclass(frozen=True, slots=True)
 class Build:
     """A build: the venues built and what became of each node: tables, their tests, and the tests of
-    views, which say whether raw rows can be read."""
+    views, which say whether raw rows can be read. ``refused``: venues that keep what they had, and
+    why."""
 
     venue_ids: Sequence[str]
     tables: Sequence[Built]
     tests: Sequence[Built]
     tests_of_views: Sequence[Built] = ()
+    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def published(self) -> list[str]:
+        """Venues whose tables were replaced."""
+        return [venue_id for venue_id in self.venue_ids if venue_id not in self.refused]
 
     @property
     def unreadable(self) -> list[Built]:
@@ -214,14 +235,9 @@ class Build:
         return [test for test in self.tests_of_views if not test.ok]
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every table and test could be run, whatever the tests found."""
-        return not any(each.status in ("error", "skipped") for each in (*self.tables, *self.tests))
-
-    @property
     def broken(self) -> list[Built]:
-        """Tables that could not be built, not those skipped because of them."""
-        return [table for table in self.tables if table.status == "error"]
+        """What could be built or tested for no venue at all, not what was skipped because of it."""
+        return [each for each in (*self.tables, *self.tests) if each.status == "error"]
 
 
 def warm_up(settings: Settings) -> None:
@@ -239,78 +255,305 @@ def build(
     streams: Collection[tuple[str, str]] | None = None,
 ) -> Build | None:
     """Build ``tables`` (unique ids; None: the whole project) for ``venue_ids`` and for those left
-    over from earlier builds, and test them; None if there are none at all.
+    over from earlier builds, test and publish them; None if there are none at all.
 
-    ``streams``, by provider and name: only what is made of them, unless something has never been
-    built.
+    ``streams``, by provider and name: only what is made of them. Where the project has changed
+    since it was last built, everything is built, also for all who were ever built.
 
     One build at a time, whoever asks; the others wait. A failing test is a result, and so is a
     model that cannot be built. Raises BuildError where dbt itself fails.
     """
-    if streams is not None and _is_built(settings):
-        made, tests = project().made_of(streams)
-        if not made:
+    with _building(settings, engine) as dbt:
+        current = _is_current(dbt)
+        tests: Collection[str] | None = None
+        if not current:
+            tables = None
+        elif streams is not None:
+            tables, tests = project().made_of(streams)
+        elif tables is not None:
+            tests = [test for test, table in project().tests.items() if table in tables]
+        if tables is not None and not tables:
             return None
-        names = [project().node(unique_id)["name"] for unique_id in (*made, *tests)]
-        return _build(
-            settings, engine, venue_ids, "build", "--select", *names, "--indirect-selection=empty"
+        begun, entered, everyone = _enter(engine, venue_ids, and_built=not current)
+        if not everyone:
+            return None
+        made = _merged(
+            everyone, _write_audit_publish(settings, engine, dbt, everyone, tables, tests)
         )
-    if tables is None:
-        return _build(settings, engine, venue_ids, "build", *ALL_BUT_VIEWS, whole=True)
-    names = [project().node(unique_id)["name"] for unique_id in tables]
-    return _build(
-        settings, engine, venue_ids, "build", "--select", *names, "--indirect-selection=cautious"
+        if not made.broken:
+            _leave(engine, everyone if tables is None else entered)
+            if tables is None:
+                _mark_mappings(engine, made.published, begun)
+                _note_current(dbt)
+    return made
+
+
+def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
+    """Run ``tests`` (unique ids) over all venues' rows as they are published; otherwise as
+    build()."""
+    with _building(settings, engine) as dbt:
+        _, entered, everyone = _enter(engine, (), and_built=True)
+        if not everyone:
+            return None
+        _hold_back_all_but(engine, everyone)
+        try:
+            return _merged(everyone, [(everyone, _run(settings, dbt, "test", tests), {})])
+        finally:
+            _leave(engine, entered)
+
+
+@contextmanager
+def _building(settings: Settings, engine: Engine) -> Iterator[Engine]:
+    """The one build under way: dbt's engine, with every view there and no candidate."""
+    with _alone(engine), _dbt_engine(settings) as dbt, _connected(settings):
+        _make_views(settings, dbt)
+        _drop_candidates(dbt)
+        yield dbt
+
+
+_Part = tuple[Sequence[str], list[Built], Mapping[str, Sequence[str]]]
+"""Venues built together; what became of each node; who of them is refused, and why."""
+
+BROKEN_AT_MOST = 5
+"""Venues found to break a model, one by one, before the model itself is taken for broken."""
+
+
+def _write_audit_publish(
+    settings: Settings,
+    engine: Engine,
+    dbt: Engine,
+    venue_ids: Sequence[str],
+    tables: Collection[str] | None,
+    tests: Collection[str] | None,
+) -> Iterator[_Part]:
+    """Build all venues together, or in halves where rows of some of them break a model."""
+    waiting, broken = [list(venue_ids)], 0
+    while waiting:
+        part = waiting.pop()
+        _hold_back_all_but(engine, part)
+        done = _run(settings, dbt, "run", tables)
+        if not _errors(done):
+            done += _run(settings, dbt, "test", tests)
+        if errors := _errors(done):
+            if len(part) > 1 and broken < BROKEN_AT_MOST:
+                half = len(part) // 2
+                waiting += [part[half:], part[:half]]
+                _drop_candidates(dbt)
+                continue
+            broken += 1
+            why = [f"{project().label(each.unique_id)}: {each.message}" for each in errors]
+            refused = dict.fromkeys(part, why)
+        else:
+            refused = _failing_venues_of(done)
+        _publish(dbt, part, refused, tables)
+        _drop_candidates(dbt)
+        yield part, done, refused
+
+
+def _run(
+    settings: Settings, dbt: Engine, command: str, nodes: Collection[str] | None
+) -> list[Built]:
+    """`dbt run` or `dbt test` of nodes by unique id (None: all but views): what became of each."""
+    if nodes is None:
+        options = ["--exclude", "config.materialized:view"] if command == "run" else []
+    elif nodes:
+        options = ["--select", *(project().node(unique_id)["name"] for unique_id in nodes)]
+    else:
+        return []
+    return [_built(result, dbt) for result in _run_dbt(command, *options, target=_target(settings))]
+
+
+def _errors(done: Collection[Built]) -> list[Built]:
+    return [each for each in done if each.status == "error"]
+
+
+def _failing_venues_of(done: Collection[Built]) -> dict[str, list[str]]:
+    """Venues with rows that fail a test of a table which does not merely warn, and which tests."""
+    found: dict[str, list[str]] = {}
+    for test in done:
+        if test.status == "fail" and test.unique_id in project().tests:
+            for venue_id, rows in test.failing.items():
+                name = project().node(test.unique_id)["name"]
+                found.setdefault(venue_id, []).append(f"{name}: {rows} rows")
+    return found
+
+
+def _merged(venue_ids: Sequence[str], parts: Iterable[_Part]) -> Build:
+    """Parts as one build. A node has failed where it failed for every part."""
+    nodes: dict[str, list[Built]] = {}
+    refused: dict[str, Sequence[str]] = {}
+    for _, done, why in parts:
+        refused |= why
+        for each in done:
+            nodes.setdefault(each.unique_id, []).append(each)
+    merged = [_merged_node(several) for several in nodes.values()]
+    return Build(
+        venue_ids,
+        [each for each in merged if each.unique_id in project().tables],
+        [each for each in merged if each.unique_id in project().tests],
+        [each for each in merged if each.unique_id in project().tests_of_views],
+        refused,
     )
 
 
-def _is_built(settings: Settings) -> bool:
-    """Whether every table of the project is there."""
+def _merged_node(several: Sequence[Built]) -> Built:
+    if len(several) == 1:
+        return several[0]
+    ran = [each for each in several if each.status not in ("error", "skipped")]
+    worst = min(ran or several, key=lambda each: STATUSES.index(each.status))
+    failing: dict[str, int] = {}
+    for each in several:
+        failing |= each.failing
+    return replace(
+        worst,
+        seconds=sum(each.seconds for each in several),
+        rows=sum(each.rows or 0 for each in several),
+        failing=failing,
+    )
+
+
+STATUSES = ("error", "skipped", "fail", "warn", "pass", "success")
+"""dbt's, the worst first."""
+
+
+# Publishing.
+
+
+def _publish(
+    dbt: Engine,
+    venue_ids: Sequence[str],
+    refused: Mapping[str, Sequence[str]],
+    tables: Collection[str] | None,
+) -> None:
+    """Replace what is published of those who are not refused by their candidates, in one
+    transaction, and note both. A venue that was removed meanwhile leaves nothing behind."""
+    keys = [project().key(table) for table in (project().tables if tables is None else tables)]
+    with dbt.begin() as session:
+        there = _note_publications(
+            session, [".".join(key) for key in keys], venue_ids=venue_ids, refused=refused
+        )
+        published = [venue_id for venue_id in there if venue_id not in refused]
+        for schema, table in keys if published else ():
+            columns = _alike(session, schema, table)
+            session.execute(
+                text(f"DELETE FROM {schema}.{table} WHERE venue_id = ANY (:venue_ids)"),
+                {"venue_ids": published},
+            )
+            session.execute(
+                text(
+                    f"INSERT INTO {schema}.{table} ({columns}) SELECT {columns}"
+                    f" FROM candidates.{table} WHERE venue_id = ANY (:venue_ids)"
+                ),
+                {"venue_ids": published},
+            )
+
+
+def _note_publications(
+    session: Connection,
+    tables: Sequence[str],
+    *,
+    venue_ids: Sequence[str],
+    refused: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Note what becomes of each venue's tables; the venues that are there, and stay until the end
+    of the transaction: a row that names a venue holds it."""
+    known = select(venues.c.venue_id).where(venues.c.venue_id.in_(venue_ids))
+    there: list[str] = sorted(session.scalars(known))
+    if not there:
+        return []
+    noted = insert(publications)
+    session.execute(
+        noted.on_conflict_do_update(
+            index_elements=["venue_id", "table_name"],
+            set_={
+                "published_at": func.coalesce(
+                    noted.excluded.published_at, publications.c.published_at
+                ),
+                "stale_since": case(
+                    (noted.excluded.stale_since.is_(None), None),
+                    else_=func.coalesce(publications.c.stale_since, noted.excluded.stale_since),
+                ),
+                "reasons": noted.excluded.reasons,
+            },
+        ),
+        [
+            {
+                "venue_id": venue_id,
+                "table_name": table,
+                "published_at": None if venue_id in refused else now,
+                "stale_since": now if venue_id in refused else None,
+                "reasons": list(refused.get(venue_id, ())),
+            }
+            for now in [session.scalar(select(func.now()))]
+            for venue_id in there
+            for table in tables
+        ],
+    )
+    return there
+
+
+def _alike(session: Connection, schema: str, table: str) -> str:
+    """Give the published table the columns of its candidate; their names, as SQL. A venue that
+    keeps its rows has nothing in a column that is new."""
+    wanted, there = (_columns(session, *name) for name in (("candidates", table), (schema, table)))
+    changes = [f"DROP COLUMN {name}" for name in there if name not in wanted]
+    for name, type_ in wanted.items():
+        if name not in there:
+            changes.append(f"ADD COLUMN {name} {type_}")
+        elif there[name] != type_:
+            changes.append(f"ALTER COLUMN {name} TYPE {type_} USING {name}::text::{type_}")
+    if changes:
+        session.execute(text(f"ALTER TABLE {schema}.{table} {', '.join(changes)}"))
+    return ", ".join(wanted)
+
+
+def _columns(session: Connection, schema: str, table: str) -> dict[str, str]:
+    query = text(
+        "SELECT quote_ident(attname), format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = CAST(:name AS regclass) AND attnum > 0 AND NOT attisdropped"
+        " ORDER BY attnum"
+    )
+    return {row[0]: row[1] for row in session.execute(query, {"name": f"{schema}.{table}"})}
+
+
+def _drop_candidates(dbt: Engine) -> None:
+    """Of this build or of one that was killed."""
+    query = text("SELECT tablename FROM pg_tables WHERE schemaname = 'candidates'")
+    with dbt.begin() as session:
+        if names := [f"candidates.{name}" for name in session.scalars(query)]:
+            session.execute(text(f"DROP TABLE {', '.join(names)}"))
+
+
+def _is_current(dbt: Engine) -> bool:
+    """Whether all tables are there, and as this project builds them."""
     names = [".".join(project().key(unique_id)) for unique_id in project().tables]
     missing = text(
         "SELECT count(*) FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NULL"
     )
-    with _dbt_engine(settings) as dbt, dbt.connect() as session:
-        return not session.scalar(missing, {"names": names})
-
-
-ALL_BUT_VIEWS = ("--exclude", "config.materialized:view", "--indirect-selection=empty")
-"""Of views only the tests, which would else go with them."""
-
-
-def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
-    """Run ``tests`` (unique ids) over all venues' rows as they are; otherwise like build()."""
-    names = [project().node(unique_id)["name"] for unique_id in tests]
-    return _build(settings, engine, None, "test", "--select", *names)
-
-
-def _build(
-    settings: Settings,
-    engine: Engine,
-    venue_ids: Collection[str] | None,
-    *command: str,
-    whole: bool = False,
-) -> Build | None:
-    with _alone(engine):
-        begun, entered, everyone = _enter(engine, venue_ids)
-        if not everyone:
-            return None
-        with _dbt_engine(settings) as dbt:
-            with _connected(settings):
-                if command[0] == "build":
-                    _make_views(settings, dbt)
-                results = _run_dbt(*command, target=_target(settings))
-            done = [_built(result, dbt) for result in results]
-        made = Build(
-            everyone,
-            [each for each in done if each.unique_id in project().tables],
-            [each for each in done if each.unique_id in project().tests],
-            [each for each in done if each.unique_id in project().tests_of_views],
+    with dbt.connect() as session:
+        return (
+            _comment_on(session, "marts") == f"tables of {_parsed().name}"
+            and not session.scalars(missing, {"names": names}).one()
         )
-        if made.is_whole:
-            _leave(engine, everyone if whole else entered)
-            if whole:
-                _mark_mappings(engine, everyone, begun)
-    return made
+
+
+def _note_current(dbt: Engine) -> None:
+    """Note that every venue built is built by this project."""
+    current = f"tables of {_parsed().name}"
+    with dbt.begin() as session:
+        if _comment_on(session, "marts") != current:
+            session.execute(text(f"COMMENT ON SCHEMA marts IS '{current}'"))
+
+
+def _comment_on(session: Connection, schema: str) -> str | None:
+    found: str | None = session.scalar(
+        text("SELECT obj_description(CAST(:schema AS regnamespace), 'pg_namespace')"),
+        {"schema": schema},
+    )
+    return found
+
+
+# One build at a time.
 
 
 BUILD_LOCK = 0x64627420
@@ -331,9 +574,8 @@ def _make_views(settings: Settings, dbt: Engine) -> None:
     """Make the views where they are not of this project as it stands: there are many, and what
     they are made of seldom changes."""
     current = f"views of {_parsed().name}"
-    said = text("SELECT obj_description('staging'::regnamespace, 'pg_namespace')")
     with dbt.connect() as session:
-        if session.scalar(said) == current:
+        if _comment_on(session, "staging") == current:
             return
     made = _run_dbt("run", "--select", "config.materialized:view", target=_target(settings))
     if all(str(result.status) == "success" for result in made):
@@ -342,13 +584,14 @@ def _make_views(settings: Settings, dbt: Engine) -> None:
 
 
 def _enter(
-    engine: Engine, venue_ids: Collection[str] | None
+    engine: Engine, venue_ids: Collection[str], *, and_built: bool
 ) -> tuple[datetime, list[str], list[str]]:
-    """Put venues (None: all) into the set; when that was, who is new in it, and who is in it. A
-    venue removed meanwhile is in neither."""
-    known = select(venues.c.venue_id)
-    if venue_ids is not None:
-        known = known.where(venues.c.venue_id.in_(venue_ids))
+    """Put venues into the set, and if told so all that were ever built; when that was, who is new
+    in it, and who is in it. A venue removed meanwhile is in neither."""
+    known = select(venues.c.venue_id).where(
+        venues.c.venue_id.in_(venue_ids)
+        | (venues.c.venue_id.in_(select(publications.c.venue_id)) & and_built)
+    )
     with engine.begin() as session:
         entered = session.scalars(
             insert(dbt_build_venues)
@@ -359,6 +602,17 @@ def _enter(
         everyone = select(dbt_build_venues.c.venue_id).order_by(dbt_build_venues.c.venue_id)
         begun: datetime = session.scalars(select(func.now())).one()
         return begun, list(entered), list(session.scalars(everyone))
+
+
+def _hold_back_all_but(engine: Engine, venue_ids: Collection[str]) -> None:
+    """Narrow the set to some of its venues."""
+    held_back = dbt_build_venues.c.venue_id.not_in(venue_ids)
+    with engine.begin() as session:
+        session.execute(
+            update(dbt_build_venues)
+            .where(dbt_build_venues.c.held_back != held_back)
+            .values(held_back=held_back)
+        )
 
 
 def _leave(engine: Engine, venue_ids: Collection[str]) -> None:
@@ -400,16 +654,18 @@ def _failing_venues(reader: Engine, compiled: str) -> dict[str, int]:
     """Rows that a test found, by venue, the most first. Every test's rows have a venue_id."""
     query = (
         f"SELECT venue_id, count(*) FROM ({compiled}) AS failing "
-        f"GROUP BY venue_id ORDER BY count(*) DESC, venue_id LIMIT {NAMED_AT_MOST}"
+        "GROUP BY venue_id ORDER BY count(*) DESC, venue_id"
     )
     with reader.connect().execution_options(no_parameters=True) as session:
         return {row[0]: row[1] for row in session.exec_driver_sql(query)}
 
 
 def _without_rows(message: str) -> str:
-    """A message without the lines in which Postgres quotes values: they are customers' data."""
+    """A message without the lines in which Postgres quotes values, which are customers' data, nor
+    those in which dbt names files."""
+    dropped = ("DETAIL:", "CONTEXT:", "Database Error in ", "compiled code at ")
     lines = [line.strip() for line in message.splitlines()]
-    kept = [line for line in lines if not line.startswith(("DETAIL:", "CONTEXT:"))]
+    kept = [line for line in lines if not line.startswith(dropped)]
     return redact(" ".join(line for line in kept if line))
 
 

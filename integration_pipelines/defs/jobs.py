@@ -30,7 +30,7 @@ from integration_pipelines.defs.canonical_assets import (
     build_failure,
     check_results,
     materializations,
-    tell_unreadable,
+    tell_trouble,
 )
 from integration_pipelines.defs.checks import every_object_landed, every_venue_synced
 from integration_pipelines.defs.dbt_build import build
@@ -174,8 +174,8 @@ def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pip
         recorder.add(materializations(built))
     for result in check_results(context, built):
         log_check(context, result)
-    tell_unreadable(context, built)
-    context.log.info("published %d venues", len(built.venue_ids))
+    tell_trouble(context, pipeline, built)
+    context.log.info("published %d venues", len(built.published))
     if built.broken:
         raise build_failure(built)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt.cli.main import dbtRunner
 from sqlalchemy import URL, Engine, delete, insert, text
 
 from integration_pipelines.core import database
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import dbt_build_venues, raw_table, venues
+from integration_pipelines.core.tables import raw_table, venues
+from integration_pipelines.defs.dbt_build import Build, build, project
 from tests.conftest import settings_for, temporary_database
 
 PROJECT = Path(__file__).parents[2] / "dbt_mappings"
@@ -23,12 +23,12 @@ OBSERVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One database; what dbt writes beside it goes to ``directory``."""
+    """One database, as its owner, the pipelines and dbt see it."""
 
     settings: Settings
     owner: Engine
+    pipeline: Engine
     dbt: Engine
-    directory: Path
 
     def add_venue(self, venue_id: str, **columns: Any) -> str:
         with self.owner.begin() as connection:
@@ -71,42 +71,19 @@ class Warehouse:
             database.venue_scope(connection, venue_id)
             connection.execute(delete(raw_table("stripe", stream)))
 
-    def build(self, *venue_ids: str, options: tuple[str, ...] = ()) -> dict[str, str]:
-        """`dbt build` of these venues, or of all: the outcome of every model and test by name. Once
-        staging's views are there, it leaves them out with their tests, unless ``options`` say what
-        to build."""
-        target = self.directory / "target"
-        if target.exists() and not options:
-            options = ("--exclude", "staging", "--indirect-selection=cautious")
-        with self.owner.begin() as connection:
-            connection.execute(delete(dbt_build_venues))
-            for venue_id in venue_ids:
-                connection.execute(insert(dbt_build_venues).values(venue_id=venue_id))
-        url = self.dbt.url
-        environment = {
-            "DBT_HOST": url.host or "",
-            "DBT_PORT": str(url.port or 5432),
-            "DBT_USER": url.username or "",
-            "DBT_PASSWORD": str(url.password or ""),
-            "DBT_DATABASE": url.database or "",
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            result = dbtRunner().invoke(
-                [
-                    "--quiet",
-                    "--no-use-colors",
-                    "build",
-                    *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-                    *("--target-path", str(target)),
-                    *("--log-path", str(self.directory / "logs")),
-                    *options,
-                ]
-            )
-        if result.exception is not None:
-            raise result.exception
-        return {node.node.name: str(node.status) for node in result.result}
+    def build(self, *venue_ids: str) -> dict[str, str]:
+        """Build these venues, or all: the outcome of every model and test by name."""
+        made = self.built(*venue_ids)
+        nodes = (*made.tables, *made.tests, *made.tests_of_views)
+        return {project().node(each.unique_id)["name"]: each.status for each in nodes}
+
+    def built(self, *venue_ids: str, **asked: Any) -> Build:
+        """The same, whole; ``asked`` is what build() may be asked for besides."""
+        if not venue_ids:
+            venue_ids = tuple(row["venue_id"] for row in self.rows("SELECT * FROM control.venues"))
+        made = build(self.settings, self.pipeline, venue_ids=venue_ids, **asked)
+        assert made is not None
+        return made
 
     def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """Rows of a query as dbt, which sees every venue."""
@@ -127,10 +104,11 @@ def warehouse(
     with temporary_database(server_url, template=template) as name:
         settings = settings_for(server_url, name, directory / "data")
         owner = database.owner_engine(settings)
+        pipeline = database.create_engine(settings, database.Role.PIPELINE)
         dbt = database.create_engine(settings, database.Role.DBT)
-        yield Warehouse(settings, owner, dbt, directory)
-        owner.dispose()
-        dbt.dispose()
+        yield Warehouse(settings, owner, pipeline, dbt)
+        for engine in (owner, pipeline, dbt):
+            engine.dispose()
 
 
 def not_passed(outcomes: dict[str, str]) -> dict[str, str]:

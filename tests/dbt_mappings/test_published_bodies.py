@@ -80,9 +80,9 @@ def test_every_model_accepts_every_published_body(
         *(f"stg_stripe__{name}_are_complete" for name in INCOMPLETE),
     }
     assert not_passed(outcomes).keys() <= pointing | unreadable
-    assert warehouse.rows(
-        "SELECT DISTINCT venue_id FROM analytics.payments WHERE gross_amount IS NULL"
-    ) == [{"venue_id": "unreadable"}]
+    assert warehouse.rows("SELECT DISTINCT venue_id FROM analytics.payments") == [
+        {"venue_id": "published"}
+    ]
 
 
 @pytest.mark.parametrize("stream", STREAMS.values())

@@ -74,7 +74,7 @@ def test_a_build_of_one_venue_writes_its_rows_alone(built: Warehouse) -> None:
     assert count(built, "analytics.payments", "second-bar") == 1
 
 
-def test_an_empty_set_builds_every_venue_and_rows_gone_from_raw_are_gone(built: Warehouse) -> None:
+def test_rows_gone_from_raw_are_gone(built: Warehouse) -> None:
     for stream in ("customers", "charges", "refunds"):
         built.remove("third-bar", stream)
     assert not_passed(built.build()) == {}
@@ -94,12 +94,7 @@ def test_a_venue_of_the_set_without_raw_rows_ends_with_none(built: Warehouse) ->
         assert count(built, table, "third-bar") == 0
 
 
-@pytest.mark.parametrize("options", [(), ("--full-refresh",)], ids=["first build", "full refresh"])
-def test_an_analyst_sees_their_own_venue_and_nothing_upstream(
-    built: Warehouse, options: tuple[str, ...]
-) -> None:
-    if options:
-        built.build("first-bar", options=options)
+def test_an_analyst_sees_their_own_venue_and_nothing_upstream(built: Warehouse) -> None:
     everyone = {row["venue_id"] for row in built.rows("SELECT venue_id FROM analytics.payments")}
     assert everyone >= {"first-bar", "second-bar"}
     for role, visible in [
@@ -144,12 +139,28 @@ def test_every_table_is_closed_and_every_view_reads_as_its_reader(built: Warehou
 def test_a_table_that_is_new_is_built_for_every_venue(built: Warehouse) -> None:
     with built.dbt.begin() as connection:
         connection.execute(text("DROP TABLE analytics.customers"))
-    built.build("first-bar", options=("--select", "customers"))
+    built.build("first-bar")
     assert count(built, "analytics.customers", "second-bar") == 2
 
 
-def test_an_unreadable_row_of_one_venue_stops_no_other(built: Warehouse) -> None:
-    land_day(built, "third-bar")
+def test_a_table_follows_its_model_in_the_columns_it_has(built: Warehouse) -> None:
+    with built.dbt.begin() as connection:
+        connection.execute(
+            text(
+                "ALTER TABLE analytics.customers DROP COLUMN phone, ADD COLUMN fax text,"
+                " ALTER COLUMN balance_minor TYPE text"
+            )
+        )
+    land_day(built, "first-bar", "new")
+    built.build("first-bar")
+    row = built.row("SELECT * FROM analytics.customers WHERE source_id = 'cus_new'")
+    assert "phone" in row
+    assert "fax" not in row
+    assert count(built, "analytics.customers", "second-bar") == 2
+
+
+def test_what_fails_keeps_the_rows_it_had_and_stops_no_other_venue(built: Warehouse) -> None:
+    before = {table: versions(built, table) for table in TABLES}
     odd: dict[str, Any] = {
         "id": "ch_odd",
         "captured": "true",
@@ -162,11 +173,64 @@ def test_an_unreadable_row_of_one_venue_stops_no_other(built: Warehouse) -> None
     }
     built.land("third-bar", "charges", odd)
     land_day(built, "second-bar", "3")
-    outcomes = built.build("second-bar", "third-bar")
-    assert {"payments_are_complete", "daily_revenue_is_complete"} <= not_passed(outcomes).keys()
-    assert outcomes["daily_revenue"] == "success"
+    made = built.built("second-bar", "third-bar")
+    assert made.published == ["second-bar"]
+    assert "daily_revenue_is_complete: 1 rows" in made.refused["third-bar"]
+    assert not made.broken
     assert count(built, "analytics.payments", "second-bar") == 3
-    assert count(built, "analytics.payments", "third-bar") == 2
+    for table in TABLES:
+        assert versions(built, table)["third-bar"] == before[table]["third-bar"]
+    stale = built.row(STALE)
+    assert stale["venue_id"] == "third-bar"
+    assert "daily_revenue_is_complete: 1 rows" in stale["reasons"]
+
+    # A build of some tables is held to their tests alone.
+    some = built.built("third-bar", streams=[("stripe", "customers")])
+    assert some.published == ["third-bar"]
+
+    built.remove("third-bar", "charges")
+    assert built.built("third-bar").published == ["third-bar"]
+    assert built.rows(STALE) == []
+
+
+STALE = """
+    SELECT venue_id, reasons FROM control.publications
+    WHERE table_name = 'analytics.payments' AND stale_since IS NOT NULL
+"""
+
+
+def test_rows_that_break_a_model_are_refused_alone(built: Warehouse) -> None:
+    for name in ("1", "2"):
+        huge = {
+            "id": f"ch_huge_{name}",
+            "created": 1735732800,
+            "currency": "usd",
+            "amount_captured": 9 * 10**18,
+            "captured": True,
+            "status": "succeeded",
+        }
+        built.land("third-bar", "charges", huge)
+    land_day(built, "second-bar", "4")
+    made = built.built()
+    assert made.published == ["first-bar", "second-bar"]
+    (reason,) = made.refused["third-bar"]
+    assert reason == "marts.daily_revenue: bigint out of range"
+    assert not made.broken
+    assert count(built, "analytics.payments", "second-bar") == 4
+    built.remove("third-bar", "charges")
+    assert built.built("third-bar").refused == {}
+
+
+def test_what_a_killed_build_left_is_no_hindrance(built: Warehouse) -> None:
+    with built.dbt.begin() as connection:
+        connection.execute(text("CREATE TABLE candidates.payments (odd text)"))
+    with built.pipeline.begin() as connection:
+        connection.execute(text("INSERT INTO control.dbt_build_venues VALUES ('second-bar', true)"))
+    before = count(built, "analytics.payments", "second-bar")
+    land_day(built, "second-bar", "5")
+    assert built.built("first-bar").published == ["first-bar", "second-bar"]
+    assert count(built, "analytics.payments", "second-bar") == before + 1
+    assert built.rows("SELECT * FROM control.dbt_build_venues") == []
 
 
 def test_a_removed_venue_leaves_no_row(built: Warehouse) -> None:

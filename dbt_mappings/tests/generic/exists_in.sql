@@ -6,7 +6,7 @@ with children as (
 
 select child.*
 from children as child
-left join {{ to }} as parent
+left join {{ candidate_or_published(to) }} as parent
     on parent.venue_id = child.venue_id
     and parent.provider = child.provider
     and parent.account_id = child.account_id
