@@ -287,14 +287,15 @@ class Setup(Ground):
                        for one in ("customers", "vendors", "employees")) + 1)  # fmt: skip
 
     def _open_books(self) -> None:
-        lines = (
-            ("checking", 60_000, "Debit"), ("equipment", 45_000, "Debit"),
-            ("loan", 30_000, "Credit"), ("owner", 75_000, "Credit"),
-        )  # fmt: skip
+        cash, equipment, loan = map(self.price, (60_000, 45_000, 30_000))
         self.journal(
-            [(self.role[role], self.price(amount), way) for role, amount, way in lines],
+            [
+                (self.role["checking"], cash, "Debit"),
+                (self.role["equipment"], equipment, "Debit"), (self.role["loan"], loan, "Credit"),
+                (self.role["owner"], cash + equipment - loan, "Credit"),
+            ],
             "Opening balances",
-        )
+        )  # fmt: skip
 
     def journal(self, lines: list[tuple[Json, Decimal, str]], note: str) -> Json:
         """A journal entry of (account, amount, Debit or Credit) in home currency."""
