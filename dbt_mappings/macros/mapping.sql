@@ -10,6 +10,7 @@
         select
             rule.venue_id,
             rule.provider,
+            max(rule.version) as version,
             array_agg(rule.target_field order by rule.target_field) as fields,
             array_agg(rule.compiled order by rule.target_field) as rules
         from {{ source('control', 'field_mappings') }} as rule

@@ -41,3 +41,9 @@
     -#}
     round({{ part_minor }}::numeric * {{ amount_minor }} / nullif(abs({{ settled_minor }}), 0))::bigint
 {%- endmacro %}
+
+
+{% macro whole(amount_minor_decimal) -%}
+    {#- Minor units; null where there is a fraction of one. -#}
+    case when {{ amount_minor_decimal }} % 1 = 0 then ({{ amount_minor_decimal }})::bigint end
+{%- endmacro %}

@@ -109,7 +109,23 @@ def test_a_value_that_fails_its_rule_is_named_and_left_out(built: Warehouse) -> 
 def test_no_other_venue_or_provider_is_touched(built: Warehouse) -> None:
     for row in (*customers(built, "bar").values(), customers(built, "hall")["SQ1"]):
         assert row["email"].endswith("@default.example")
-        assert row["custom_fields"] is row["mapping_errors"] is None
+        assert row["custom_fields"] is row["mapping_errors"] is row["mapping_version"] is None
+
+
+def test_a_row_says_by_which_version_of_the_rules_it_was_made(built: Warehouse) -> None:
+    assert {row["mapping_version"] for row in customers(built, "hall").values()} == {1, None}
+    rule(
+        built,
+        "hall",
+        **CUSTOMER,
+        target_field="custom.tables",
+        type="integer",
+        source_path="metadata.tables",
+        default=0,
+    )
+    assert not_passed(built.build("hall")) == {}
+    found = {id: row["mapping_version"] for id, row in customers(built, "hall").items()}
+    assert found == {"cus_1": 2, "cus_2": 2, "cus_3": 2, "SQ1": None}
 
 
 def test_a_changed_rule_holds_from_the_venues_next_build_on(built: Warehouse) -> None:
@@ -135,4 +151,5 @@ def test_the_models_take_what_the_targets_name() -> None:
     described = yaml.safe_load((PROJECT / "models" / "analytics" / "analytics.yml").read_text())
     for model in described["models"]:
         columns = {column["name"] for column in model["columns"]}
-        assert ("custom_fields" in columns) == (model["name"] in TARGETS)
+        for column in ("custom_fields", "mapping_errors", "mapping_version"):
+            assert (column in columns) == (model["name"] in TARGETS)

@@ -123,7 +123,7 @@ def test_every_table_is_closed_and_every_view_reads_as_its_reader(built: Warehou
         WHERE n.nspname IN ('analytics', 'marts') AND c.relkind = 'r'
         """
     )
-    assert len(tables) == 14
+    assert len(tables) == 22
     assert all(table["is_closed"] for table in tables)
     views = built.rows(
         """
@@ -132,7 +132,7 @@ def test_every_table_is_closed_and_every_view_reads_as_its_reader(built: Warehou
         WHERE n.nspname IN ('staging', 'analytics', 'marts') AND c.relkind = 'v'
         """
     )
-    assert len(views) == 92
+    assert len(views) == 94
     assert all(view["reads_as_its_reader"] for view in views)
 
 

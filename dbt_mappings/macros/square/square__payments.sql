@@ -51,6 +51,7 @@ select
     payment.card_last4,
     payment.customer_id,
     invoice.invoice_id,
+    payment.order_id,
     null as payment_intent_id,
     null as balance_transaction_id,
     dispute.payment_id is not null as is_disputed,

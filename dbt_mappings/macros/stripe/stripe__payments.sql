@@ -32,6 +32,7 @@ session_of_intent as (
         account_id,
         payment_intent_id,
         invoice_id,
+        case when {{ stripe__is_order('session') }} then checkout_session_id end as order_id,
         currency,
         tax_amount_minor
     from {{ scoped(ref('stg_stripe__checkout_sessions')) }} as session
@@ -43,6 +44,7 @@ linked as (
     select
         charges.*,
         intent.tip_amount_minor,
+        session.order_id,
         coalesce(
             intent.tax_amount_minor,
             case when session.currency = charges.currency then session.tax_amount_minor end
@@ -110,6 +112,7 @@ select
     charge.card_last4,
     charge.customer_id,
     charge.paid_invoice_id as invoice_id,
+    charge.order_id,
     charge.payment_intent_id,
     charge.balance_transaction_id,
     charge.is_disputed,

@@ -34,6 +34,7 @@ select
     member.metadata,
     {{ custom_fields() }} as custom_fields,
     {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     member.raw_id,
     member.raw_observed_at,
     member.raw_content_hash,

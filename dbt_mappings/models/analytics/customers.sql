@@ -31,6 +31,7 @@ select
     customer.metadata,
     {{ custom_fields() }} as custom_fields,
     {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     customer.raw_id,
     customer.raw_observed_at,
     customer.raw_content_hash,

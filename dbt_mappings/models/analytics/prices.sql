@@ -5,6 +5,8 @@ with prices as (
     ({{ stripe__prices() }})
     union all
     ({{ square__prices() }})
+    union all
+    ({{ quickbooks__prices() }})
 )
 
 select

@@ -25,6 +25,7 @@ select
     product.metadata,
     {{ custom_fields() }} as custom_fields,
     {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     product.raw_id,
     product.raw_observed_at,
     product.raw_content_hash,

@@ -42,6 +42,25 @@ TARGETS: Mapping[str, Target] = {
             "tax_code": "text",
         },
     ),
+    "inventory_levels": Target(
+        {"square": "inventory_counts", "quickbooks": "items"},
+        {
+            "location_name": "text",
+            "product_name": "text",
+            "variation_name": "text",
+            "sku": "text",
+            "alert_quantity": "number",
+        },
+    ),
+    "orders": Target(
+        {"stripe": "checkout_sessions", "square": "orders"},
+        {
+            "location_name": "text",
+            "channel": "text",
+            "reference": "text",
+            "customer_email": "text",
+        },
+    ),
     "payments": Target(
         {"stripe": "charges", "square": "payments"},
         {"description": "text", "payment_method_type": "text"},
@@ -54,5 +73,9 @@ TARGETS: Mapping[str, Target] = {
             "country": "text",
             "is_vip": "boolean",
         },
+    ),
+    "loyalty_accounts": Target(
+        {"square": "loyalty_accounts"},
+        {"phone": "text", "points_name": "text"},
     ),
 }

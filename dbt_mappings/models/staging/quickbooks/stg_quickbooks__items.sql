@@ -15,14 +15,17 @@ select
     {{ boolean('item."Taxable"') }} as is_taxable,
     {{ boolean('item."TrackQtyOnHand"') }} as tracks_quantity,
     {{ decimal('item."QtyOnHand"') }} as quantity_on_hand,
+    {{ decimal('item."ReorderPoint"') }} as reorder_quantity,
     item."IncomeAccountRef" ->> 'value' as income_account_id,
     item."ExpenseAccountRef" ->> 'value' as expense_account_id,
+    item."AssetAccountRef" ->> 'value' as asset_account_id,
     item."ParentRef" ->> 'value' as parent_item_id
 from {{ source('raw_quickbooks', 'items') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as item (
     "MetaData" jsonb,
     "IncomeAccountRef" jsonb,
     "ExpenseAccountRef" jsonb,
+    "AssetAccountRef" jsonb,
     "ParentRef" jsonb,
     "Active" text,
     "Name" text,
@@ -34,5 +37,6 @@ cross join lateral jsonb_to_record(raw.payload) as item (
     "PurchaseCost" text,
     "Taxable" text,
     "TrackQtyOnHand" text,
-    "QtyOnHand" text
+    "QtyOnHand" text,
+    "ReorderPoint" text
 )

@@ -15,12 +15,14 @@ select
     purchase."AccountRef" ->> 'value' as ledger_account_id,
     purchase."EntityRef" ->> 'value' as payee_id,
     purchase."EntityRef" ->> 'type' as payee_type,
-    {{ decimal('purchase."TotalAmt"') }} as total_amount
+    {{ decimal('purchase."TotalAmt"') }} as total_amount,
+    {{ decimal("purchase.\"TxnTaxDetail\" ->> 'TotalTax'") }} as tax_amount
 from {{ source('raw_quickbooks', 'purchases') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as purchase (
     "MetaData" jsonb,
     "CurrencyRef" jsonb,
     "DepartmentRef" jsonb,
+    "TxnTaxDetail" jsonb,
     "AccountRef" jsonb,
     "EntityRef" jsonb,
     "TxnDate" text,

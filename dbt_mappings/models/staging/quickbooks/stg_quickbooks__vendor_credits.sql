@@ -12,13 +12,17 @@ select
     credit."DepartmentRef" ->> 'value' as department_id,
     credit."VendorRef" ->> 'value' as vendor_id,
     {{ decimal('credit."TotalAmt"') }} as total_amount,
-    {{ decimal('credit."Balance"') }} as balance
+    {{ decimal("credit.\"TxnTaxDetail\" ->> 'TotalTax'") }} as tax_amount,
+    {{ decimal('credit."Balance"') }} as balance,
+    credit."APAccountRef" ->> 'value' as payable_account_id
 from {{ source('raw_quickbooks', 'vendor_credits') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as credit (
     "MetaData" jsonb,
     "CurrencyRef" jsonb,
     "DepartmentRef" jsonb,
+    "TxnTaxDetail" jsonb,
     "VendorRef" jsonb,
+    "APAccountRef" jsonb,
     "TxnDate" text,
     "DocNumber" text,
     "ExchangeRate" text,

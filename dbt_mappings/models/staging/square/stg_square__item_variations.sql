@@ -11,6 +11,11 @@ select
     {{ integer("object.item_variation_data #>> '{price_money,amount}'") }} as price_minor,
     {{ boolean("object.item_variation_data ->> 'track_inventory'") }} as tracks_inventory,
     {{ boolean("object.item_variation_data ->> 'sellable'") }} as is_sellable,
+    case
+        when object.item_variation_data ->> 'inventory_alert_type' = 'LOW_QUANTITY'
+            then {{ decimal("object.item_variation_data ->> 'inventory_alert_threshold'") }}
+    end as alert_quantity,
+    object.item_variation_data -> 'location_overrides' as location_overrides,
     object.custom_attribute_values as custom_attributes
 from {{ source('raw_square', 'catalog') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as object (

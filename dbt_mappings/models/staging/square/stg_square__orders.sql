@@ -12,6 +12,7 @@ select
     sale.source ->> 'name' as source_name,
     upper(sale.total_money ->> 'currency') as currency,
     {{ integer("sale.total_money ->> 'amount'") }} as total_amount_minor,
+    {{ sum_of_money('sale.line_items', 'gross_sales_money') }} as subtotal_amount_minor,
     {{ integer("sale.total_tax_money ->> 'amount'") }} as tax_amount_minor,
     {{ integer("sale.total_discount_money ->> 'amount'") }} as discount_amount_minor,
     {{ integer("sale.total_tip_money ->> 'amount'") }} as tip_amount_minor,
@@ -23,6 +24,7 @@ select
 from {{ source('raw_square', 'orders') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as sale (
     source jsonb,
+    line_items jsonb,
     total_money jsonb,
     net_amounts jsonb,
     return_amounts jsonb,

@@ -9,18 +9,17 @@ select
     {{ integer("entry.gross_amount_money ->> 'amount'") }} as gross_amount_minor,
     {{ integer("entry.fee_amount_money ->> 'amount'") }} as fee_amount_minor,
     {{ integer("entry.net_amount_money ->> 'amount'") }} as net_amount_minor,
-    entry.type_charge_details ->> 'payment_id' as payment_id,
-    entry.type_refund_details ->> 'refund_id' as refund_id,
-    entry.type_dispute_details ->> 'dispute_id' as dispute_id
+    details.body ->> 'payment_id' as payment_id,
+    details.body ->> 'refund_id' as refund_id,
+    details.body ->> 'dispute_id' as dispute_id
 from {{ source('raw_square', 'payout_entries') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as entry (
     net_amount_money jsonb,
-    type_charge_details jsonb,
-    type_refund_details jsonb,
-    type_dispute_details jsonb,
     payout_id text,
     effective_at text,
     type text,
     gross_amount_money jsonb,
     fee_amount_money jsonb
 )
+-- Each type has a field of its own.
+cross join lateral (values (raw.payload -> ('type_' || lower(entry.type) || '_details'))) as details (body)
