@@ -108,9 +108,33 @@ def template(server_url: URL, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
+def warehouse_template(
+    server_url: URL, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The same with all of dbt's views and tables, empty: what a first build takes its time for."""
+    from integration_pipelines.defs.dbt_build import warm_up
+
+    with temporary_database(server_url, template=template) as name:
+        settings = settings_for(server_url, name, tmp_path_factory.mktemp("warehouse"))
+        engine = database.create_engine(settings, database.Role.PIPELINE)
+        warm_up(settings, engine)
+        engine.dispose()
+        yield name
+
+
+@pytest.fixture(scope="session")
 def new_database(server_url: URL, template: str) -> NewDatabase:
     """``new_database(data_dir)``: settings whose database is new, until the block ends."""
+    return databases_like(template, server_url)
 
+
+@pytest.fixture(scope="session")
+def new_warehouse(server_url: URL, warehouse_template: str) -> NewDatabase:
+    """The same with dbt's tables: what a module that builds makes its ``new_database``."""
+    return databases_like(warehouse_template, server_url)
+
+
+def databases_like(template: str, server_url: URL) -> NewDatabase:
     @contextmanager
     def new(data_dir: Path, *, initialised: bool = True) -> Iterator[Settings]:
         of = template if initialised else "template0"

@@ -26,6 +26,7 @@ from integration_pipelines.core.tables import sync_batches, sync_logs
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import StripeAccount
+from tests.conftest import NewDatabase
 from tests.providers.accounts import KINDS
 
 COMMAND = Path(sys.executable).with_name("integrations")
@@ -44,6 +45,11 @@ STATUS_KEYS = {
 
 Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
+
+
+@pytest.fixture(scope="session")
+def new_database(new_warehouse: NewDatabase) -> NewDatabase:
+    return new_warehouse
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 {#-
-    The venues of a build stand in control.dbt_build_venues, but for those held back; an empty set
-    means all of them. As a table, and not a variable, the set changes nothing that dbt parsed.
+    The venues of a build stand in control.dbt_build_venues, but for those held back. As a table, and
+    not a variable, the set changes nothing that dbt parsed.
 -#}
 
 {% macro in_build(column='venue_id') -%}
@@ -14,7 +14,7 @@
         {%- set build_venues = source('control', 'dbt_build_venues') -%}
         {%- set venues = run_query('select venue_id from ' ~ build_venues ~ ' where not held_back order by 1 limit 101').columns[0].values() -%}
         {%- if venues | length == 0 -%}
-            true
+            false
         {%- elif venues | length <= 100 -%}
             {{ column }} in (
                 {%- for venue in venues %}{{ dbt.string_literal(venue) }}{{ ', ' if not loop.last }}{% endfor -%}

@@ -61,7 +61,7 @@ def _work(application: Application, engine: Engine, stop: threading.Event) -> No
 
     vault = Vault(application.settings)
     job = defs.resolve_job_def("sync_venues")
-    warm_up(application.settings)
+    warm_up(application.settings, engine)
     with open_instance(application.settings) as instance:
         click.echo("ready", err=True)
         while not stop.is_set():

@@ -240,10 +240,21 @@ class Build:
         return [each for each in (*self.tables, *self.tests) if each.status == "error"]
 
 
-def warm_up(settings: Settings) -> None:
-    """Import dbt and parse the project, which the first build of a process does otherwise."""
-    with _connected(settings):
-        _run_dbt("list", "--select", "config.materialized:table", target=_target(settings))
+def warm_up(settings: Settings, engine: Engine) -> None:
+    """Import dbt and parse the project, and make views and tables that are not there, empty: what
+    the first build does otherwise."""
+    with _building(settings, engine) as dbt:
+        if _is_current(dbt):
+            _run_dbt("list", "--select", "config.materialized:candidate", target=_target(settings))
+            return
+        with engine.begin() as session:
+            session.execute(update(dbt_build_venues).values(held_back=True))
+        made = _run(settings, dbt, "run", None)
+        _drop_candidates(dbt)
+        with engine.connect() as session:
+            nobody = session.scalar(select(publications.c.venue_id).limit(1)) is None
+        if nobody and not _errors(made):
+            _note_current(dbt)
 
 
 def build(

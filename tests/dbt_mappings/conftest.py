@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, delete, insert, text
+from sqlalchemy import Engine, delete, insert, text
 
 from integration_pipelines.core import database
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import raw_table, venues
 from integration_pipelines.defs.dbt_build import Build, build, project
-from tests.conftest import settings_for, temporary_database
+from tests.conftest import NewDatabase
 
 PROJECT = Path(__file__).parents[2] / "dbt_mappings"
 OBSERVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,9 +71,9 @@ class Warehouse:
             database.venue_scope(connection, venue_id)
             connection.execute(delete(raw_table("stripe", stream)))
 
-    def build(self, *venue_ids: str) -> dict[str, str]:
+    def build(self, *venue_ids: str, **asked: Any) -> dict[str, str]:
         """Build these venues, or all: the outcome of every model and test by name."""
-        made = self.built(*venue_ids)
+        made = self.built(*venue_ids, **asked)
         nodes = (*made.tables, *made.tests, *made.tests_of_views)
         return {project().node(each.unique_id)["name"]: each.status for each in nodes}
 
@@ -97,12 +97,10 @@ class Warehouse:
 
 @pytest.fixture(scope="module")
 def warehouse(
-    server_url: URL, template: str, tmp_path_factory: pytest.TempPathFactory
+    new_warehouse: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Warehouse]:
     """A warehouse of its own for each module: a build costs seconds, so its tests share them."""
-    directory = tmp_path_factory.mktemp("dbt")
-    with temporary_database(server_url, template=template) as name:
-        settings = settings_for(server_url, name, directory / "data")
+    with new_warehouse(tmp_path_factory.mktemp("dbt")) as settings:
         owner = database.owner_engine(settings)
         pipeline = database.create_engine(settings, database.Role.PIPELINE)
         dbt = database.create_engine(settings, database.Role.DBT)

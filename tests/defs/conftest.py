@@ -18,6 +18,7 @@ from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import Key
+from tests.conftest import NewDatabase
 
 Hall = Callable[..., str]
 Materialize = Callable[..., dg.ExecuteInProcessResult]
@@ -27,6 +28,11 @@ Materialize = Callable[..., dg.ExecuteInProcessResult]
 def sandbox() -> Iterator[Sandbox]:
     with running_sandbox(seed=11) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def new_database(new_warehouse: NewDatabase) -> NewDatabase:
+    return new_warehouse
 
 
 @pytest.fixture

@@ -18,12 +18,18 @@ from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.events.endpoints import ensure_connection, leave
 from integration_pipelines.core.settings import Settings
 from provider_sandbox import Sandbox, running_sandbox
+from tests.conftest import NewDatabase
 from tests.connected import ConnectedVenue
 from tests.faults.moments import Hold, until
 from tests.providers.accounts import KINDS
 
 COMMAND = Path(sys.executable).with_name("integrations")
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="session")
+def new_database(new_warehouse: NewDatabase) -> NewDatabase:
+    return new_warehouse
 
 
 @pytest.fixture

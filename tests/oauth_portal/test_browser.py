@@ -24,6 +24,7 @@ from integration_pipelines.core.provider import Client
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
+from tests.conftest import NewDatabase
 from tests.connected import UNHURRIED
 from tests.oauth_portal.conftest import ADMIN, MANAGER
 
@@ -44,6 +45,11 @@ SHOTS = os.environ.get("SCREENSHOTS")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
 )
+
+
+@pytest.fixture(scope="session")
+def new_database(new_warehouse: NewDatabase) -> NewDatabase:
+    return new_warehouse
 
 
 @pytest.fixture

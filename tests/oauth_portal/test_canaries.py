@@ -19,10 +19,16 @@ from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
 from tests.canary import assert_unseen, every_row, make_canary
+from tests.conftest import NewDatabase
 from tests.oauth_portal.conftest import SignIn
 
 SHORTEST = 16
 """What is shorter is no secret: an account's id, say."""
+
+
+@pytest.fixture(scope="session")
+def new_database(new_warehouse: NewDatabase) -> NewDatabase:
+    return new_warehouse
 
 
 @pytest.fixture
