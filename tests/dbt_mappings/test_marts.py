@@ -1,0 +1,429 @@
+"""Marts beside revenue: who is one person, payouts against the books, mailings, stock."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from integration_pipelines.core.database import analyst_role, create_engine
+from integration_pipelines.core.venues import add_venue
+from tests.dbt_mappings.conftest import PROJECT, Warehouse, not_passed
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+EXAMPLES = sorted((PROJECT / "examples").glob("*.sql"))
+CROWD = "crowd"
+"""A venue whose customers have addresses and numbers by chance, some in common."""
+
+Record = tuple[str, str, str]
+"""Provider, record type and source id."""
+
+
+@pytest.fixture(scope="module")
+def built(warehouse: Warehouse) -> Warehouse:
+    add_venue(warehouse.owner, "hall", timezone="America/New_York")
+    warehouse.add_venue("no-books")
+    warehouse.add_venue(CROWD)
+    land_people(warehouse)
+    land_crowd(warehouse)
+    land_campaigns(warehouse)
+    land_payouts(warehouse)
+    land_stock(warehouse)
+    outcomes = not_passed(warehouse.build())
+    wrong = {name for name, status in outcomes.items() if status != "warn"}
+    assert wrong == set()
+    return warehouse
+
+
+# People.
+
+
+def land_people(warehouse: Warehouse) -> None:
+    def stripe(id: str, country: str = "US", **fields: str) -> dict[str, Any]:
+        return {"id": id, "created": 1, "address": {"country": country}, **fields}
+
+    warehouse.land(
+        "hall",
+        "customers",
+        stripe("cus_ana", email=" Ana@Mail.example ", phone="+1 212 555 0100", name="Ana"),
+        stripe("cus_other_area", phone="(312) 555-0100"),
+        stripe("cus_ext", phone="x 100"),
+        *(stripe(f"cus_none_{n}", email="none@venue.example") for n in range(21)),
+    )
+    square = {
+        "id": "SQ_ANA",
+        "given_name": "Ana",
+        "family_name": "M.",
+        "phone_number": "(212) 555-0100",
+        "address": {"country": "US"},
+        "created_at": "2026-01-01T00:00:00Z",
+    }
+    warehouse.land("hall", "customers", square, provider="square")
+    loyalty = {
+        "id": "L1",
+        "customer_id": "SQ_ANA",
+        "program_id": "P1",
+        "balance": 40,
+        "lifetime_points": 90,
+        "created_at": "2026-01-02T00:00:00Z",
+        "mapping": {"phone_number": "+441632960000"},
+    }
+    warehouse.land("hall", "loyalty_accounts", loyalty, provider="square")
+    books = {
+        "Id": "3",
+        "DisplayName": "Ana M.",
+        "PrimaryEmailAddr": {"Address": "ana.work@mail.example"},
+        "PrimaryPhone": {"FreeFormNumber": "001-212-555-0100"},
+    }
+    warehouse.land("hall", "customers", books, provider="quickbooks", ids=["3"])
+    for name, status in (("ana.work", "subscribed"), ("reader", "unsubscribed")):
+        member = {
+            "id": name,
+            "list_id": "l1",
+            "email_address": f"{name}@mail.example",
+            "status": status,
+        }
+        warehouse.land("hall", "members", member, provider="mailchimp", ids=[f"l1:{name}"])
+    charge = {
+        "id": "ch_ana",
+        "created": int(NOON.timestamp()),
+        "currency": "usd",
+        "amount": 2000,
+        "amount_captured": 2000,
+        "captured": True,
+        "status": "succeeded",
+        "customer": "cus_ana",
+    }
+    late = charge | {"id": "ch_late", "created": int((NOON + timedelta(days=30)).timestamp())}
+    warehouse.land("hall", "charges", charge, late)
+    refund = {
+        "id": "re_ana",
+        "charge": "ch_ana",
+        "created": charge["created"],
+        "currency": "usd",
+        "amount": 500,
+        "status": "succeeded",
+    }
+    warehouse.land("hall", "refunds", refund)
+
+
+def people(warehouse: Warehouse, venue_id: str) -> list[set[Record]]:
+    """Records of the mart, a set a person."""
+    found: dict[str, set[Record]] = defaultdict(set)
+    for row in warehouse.rows(
+        "SELECT * FROM marts.person_records WHERE venue_id = :venue_id", venue_id=venue_id
+    ):
+        found[row["person_id"]].add((row["provider"], row["record_type"], row["source_id"]))
+    return list(found.values())
+
+
+ANA = {
+    ("stripe", "customer", "cus_ana"),
+    ("square", "customer", "SQ_ANA"),
+    ("square", "loyalty_account", "L1"),
+    ("quickbooks", "customer", "3"),
+    ("mailchimp", "contact", "l1:ana.work"),
+}
+
+
+def test_records_with_an_address_or_number_in_common_are_one_persons(built: Warehouse) -> None:
+    found = people(built, "hall")
+    assert ANA in found
+    assert all(len(person) == 1 for person in found if person != ANA)
+    assert len(found) == 1 + 2 + 21 + 1, "an area code, an extension and a placeholder join nobody"
+
+
+def test_a_person_has_all_that_is_known_of_them(built: Warehouse) -> None:
+    row = built.row("SELECT * FROM marts.customer_360 WHERE venue_id = 'hall' AND record_count > 1")
+    assert row["emails"] == ["ana.work@mail.example", "ana@mail.example"]
+    assert row["phones"] == ["+12125550100", "+441632960000"]
+    assert row["providers"] == ["mailchimp", "quickbooks", "square", "stripe"]
+    assert row["matched_by"] == ["customer", "email", "phone"]
+    assert row["is_subscribed"] is True
+    assert row["loyalty_points"] == 40
+    assert row["payment_count"] == 2
+    assert row["gross_amounts"] == {"USD": 40.00}
+    assert row["net_amounts"] == {"USD": 35.00}
+    assert row["first_payment_at"] == NOON
+
+
+def crowd() -> Iterator[tuple[str, str | None, str | None]]:
+    """A hundred and fifty customers: id, address and number, drawn from few."""
+    random = Random(7)
+    for number in range(150):
+        email = f"e{random.randrange(90)}@mail.example" if random.random() < 0.6 else None
+        phone = f"+4930{5550000 + random.randrange(90)}" if random.random() < 0.6 else None
+        yield f"cus_{number}", email, phone
+
+
+def land_crowd(warehouse: Warehouse) -> None:
+    bodies = [
+        {"id": id, "created": 1, "email": email, "phone": phone} for id, email, phone in crowd()
+    ]
+    warehouse.land(CROWD, "customers", *bodies)
+
+
+def test_who_is_joined_by_others_is_one_however_long_the_chain(built: Warehouse) -> None:
+    leader = {id: id for id, _, _ in crowd()}
+
+    def first(id: str) -> str:
+        while leader[id] != id:
+            id = leader[id]
+        return id
+
+    for mark in (1, 2):
+        seen: dict[str, str] = {}
+        for record in crowd():
+            if value := record[mark]:
+                leader[first(record[0])] = first(seen.setdefault(value, record[0]))
+    expected: dict[str, set[Record]] = defaultdict(set)
+    for id in leader:
+        expected[first(id)].add(("stripe", "customer", id))
+    assert max(len(person) for person in expected.values()) > 10
+    found = people(built, CROWD)
+    assert sorted(map(sorted, found)) == sorted(map(sorted, expected.values()))
+
+
+# Campaigns.
+
+
+def land_campaigns(warehouse: Warehouse) -> None:
+    for name, day in (("first", 4), ("second", 1), ("too_early", 9)):
+        campaign = {
+            "id": name,
+            "type": "regular",
+            "status": "sent",
+            "create_time": "2026-01-01T00:00:00+00:00",
+            "send_time": (NOON - timedelta(days=day)).isoformat(),
+            "emails_sent": 2,
+            "settings": {"subject_line": name, "title": name},
+            "recipients": {"list_id": "l1"},
+        }
+        warehouse.land("hall", "campaigns", campaign, provider="mailchimp")
+        told = [
+            {"campaign_id": name, "list_id": "l1", "email_address": f"{who}@mail.example"}
+            for who in ("ana.work", "reader")
+        ]
+        told[0]["activity"] = [{"action": "open", "timestamp": NOON.isoformat()}]  # type: ignore[assignment]
+        ids = [f"{name}:ana", f"{name}:reader"]
+        warehouse.land("hall", "email_activity", *told, provider="mailchimp", ids=ids)
+
+
+def test_a_payment_counts_once_for_the_last_campaign_within_seven_days(built: Warehouse) -> None:
+    row = built.row("SELECT * FROM marts.campaign_revenue")
+    assert (row["campaign_id"], row["currency"]) == ("second", "USD")
+    assert (row["buyer_count"], row["buyer_who_opened_count"], row["payment_count"]) == (1, 1, 1)
+    assert row["revenue_amount"] == Decimal("15.00")
+
+
+# Payouts and books.
+
+FIRST = date(2026, 2, 2)
+
+
+def land_payouts(warehouse: Warehouse) -> None:
+    """Every kind of difference between payouts and books, and what is none."""
+    # Name, day of arrival, amount, and what its one line says of it.
+    stripe: list[tuple[str, int, int, int]] = [
+        ("po_before", -30, 900, 900),
+        ("po_named", 1, 10_000, 10_000),
+        ("po_twin_1", 2, 5_000, 5_000),
+        ("po_twin_2", 3, 5_000, 5_000),
+        ("po_short", 4, 7_000, 7_000),
+        ("po_forgotten", 5, 6_000, 6_000),
+        ("po_lines", 6, 4_000, 3_999),
+        ("po_euro", 7, 3_000, 3_000),
+        ("po_coming", 8, 2_000, 2_000),
+        ("po_failed", 9, 1_500, 1_500),
+    ]
+    states = {"po_coming": "in_transit", "po_failed": "failed"}
+    for name, day, amount, lines in stripe:
+        at = seconds(FIRST + timedelta(days=day))
+        payout = {
+            "id": name,
+            "created": at,
+            "arrival_date": at,
+            "currency": "usd",
+            "amount": amount,
+            "status": states.get(name, "paid"),
+            "automatic": True,
+            "balance_transaction": f"txn_{name}",
+        }
+        fee = 30
+        movement = {
+            "id": f"txn_of_{name}",
+            "created": at - 3600,
+            "available_on": at - 3600,
+            "currency": "usd",
+            "type": "charge",
+            "reporting_category": "charge",
+            "amount": lines + fee,
+            "fee": fee,
+            "net": lines,
+            "source": f"ch_{name}",
+        }
+        for venue_id in ("hall", "no-books") if name == "po_named" else ("hall",):
+            warehouse.land(venue_id, "payouts", payout)
+            warehouse.land(venue_id, "balance_transactions", movement)
+    money = {"amount": 2_500, "currency": "USD"}
+    square = {
+        "id": "SQ_PO",
+        "status": "PAID",
+        "arrival_date": str(FIRST + timedelta(days=10)),
+        "amount_money": money,
+        "created_at": f"{FIRST + timedelta(days=9)}T08:00:00Z",
+    }
+    warehouse.land("hall", "payouts", square, provider="square")
+    entry = {
+        "id": "SQ_ENTRY",
+        "payout_id": "SQ_PO",
+        "type": "CHARGE",
+        "effective_at": square["created_at"],
+        "gross_amount_money": {"amount": 2_600, "currency": "USD"},
+        "fee_amount_money": {"amount": 100, "currency": "USD"},
+        "net_amount_money": money,
+    }
+    warehouse.land("hall", "payout_entries", entry, provider="square")
+    deposits: Sequence[tuple[str, int, str, str]] = [
+        ("night drop", 0, "310.00", "Night drop"),
+        ("named", 40, "100.00", "STRIPE PAYOUT po_named"),
+        ("twin 1", 2, "50.00", ""),
+        ("twin 2", 4, "50.00", ""),
+        ("short", 4, "69.00", "Stripe po_short less a bank fee"),
+        ("lines", 6, "40.00", "stripe"),
+        ("euro", 7, "30.00", "po_euro"),
+        ("square", 12, "25.00", "SQ *DEPOSIT"),
+        ("unknown", 20, "12.34", "Stripe transfer"),
+        ("a loan", 5, "99.00", "Bank"),
+    ]
+    for name, day, amount, note in deposits:
+        deposit = {
+            "Id": name,
+            "TxnDate": str(FIRST + timedelta(days=day)),
+            "CurrencyRef": {"value": "EUR" if name == "euro" else "USD"},
+            "PrivateNote": note,
+            "TotalAmt": float(amount),
+            "MetaData": {"CreateTime": "2026-02-02T00:00:00Z"},
+        }
+        warehouse.land("hall", "deposits", deposit, provider="quickbooks", ids=[name])
+
+
+def seconds(day: date) -> int:
+    return int(datetime.combine(day, time(12), UTC).timestamp())
+
+
+EXPECTED = {
+    ("po_before", None): ("before_the_books", None),
+    ("po_named", "named"): ("matched", 0),
+    ("po_twin_1", "twin 1"): ("matched", 0),
+    ("po_twin_2", "twin 2"): ("matched", 0),
+    ("po_short", "short"): ("amount_differs", -100),
+    ("po_forgotten", None): ("no_deposit", None),
+    ("po_lines", "lines"): ("lines_differ", 0),
+    ("po_euro", "euro"): ("currency_differs", None),
+    ("po_coming", None): ("on_its_way", None),
+    ("SQ_PO", "square"): ("matched", 0),
+    (None, "unknown"): ("no_payout", None),
+}
+
+
+def test_every_difference_between_payouts_and_books_is_found_and_no_other(
+    built: Warehouse,
+) -> None:
+    rows = built.rows("SELECT * FROM marts.payout_reconciliation WHERE venue_id = 'hall'")
+    found = {
+        (row["payout_id"], row["deposit_id"]): (row["status"], row["difference_minor"])
+        for row in rows
+    }
+    assert found == EXPECTED
+    assert len(rows) == len(EXPECTED)
+    (alone,) = built.rows("SELECT * FROM marts.payout_reconciliation WHERE venue_id = 'no-books'")
+    assert alone["status"] == "no_books"
+
+
+def test_a_payout_says_what_it_is_made_of(built: Warehouse) -> None:
+    row = built.row("SELECT * FROM marts.payout_reconciliation WHERE payout_id = 'SQ_PO'")
+    assert row["payment_amount"] == Decimal("26.00")
+    assert row["fee_amount"] == Decimal("1.00")
+    assert row["lines_amount"] == row["payout_amount"] == row["deposit_amount"] == Decimal("25.00")
+
+
+# Stock.
+
+
+def land_stock(warehouse: Warehouse) -> None:
+    """Three are sold in two days of ten, one of five, and none of what nobody watches."""
+    counts = {"wine": "4", "beer": "10", "gin": "0", "cups": "0", "rum": "2"}
+    bodies = [
+        {
+            "catalog_object_id": name,
+            "location_id": "BAR",
+            "state": "IN_STOCK",
+            "quantity": quantity,
+            "calculated_at": NOON.isoformat(),
+        }
+        for name, quantity in counts.items()
+    ]
+    warehouse.land("hall", "inventory_counts", *bodies, provider="square", ids=list(counts))
+    for name in counts:
+        variation: dict[str, Any] = {
+            "item_id": f"item_{name}",
+            "name": name,
+            "pricing_type": "FIXED_PRICING",
+            "price_money": {"amount": 100, "currency": "USD"},
+        }
+        if name in ("rum", "gin"):
+            variation |= {"inventory_alert_type": "LOW_QUANTITY", "inventory_alert_threshold": 2}
+        warehouse.land(
+            "hall",
+            "catalog",
+            {"id": name, "type": "ITEM_VARIATION", "item_variation_data": variation},
+            provider="square",
+        )
+    now = datetime.now(UTC)
+    sold = Counter({"wine": 28, "beer": 28})
+    order = {
+        "id": "O1",
+        "location_id": "BAR",
+        "state": "COMPLETED",
+        "created_at": now.isoformat(),
+        "closed_at": now.isoformat(),
+        "total_money": {"amount": 100, "currency": "USD"},
+        "line_items": [
+            {
+                "uid": name,
+                "catalog_object_id": name,
+                "quantity": str(quantity),
+                "total_money": {"amount": 50, "currency": "USD"},
+            }
+            for name, quantity in sold.items()
+        ],
+    }
+    warehouse.land("hall", "orders", order, provider="square")
+
+
+def test_stock_that_is_gone_low_or_soon_gone_is_told(built: Warehouse) -> None:
+    rows = built.rows("SELECT * FROM marts.inventory_alerts")
+    found = {row["price_id"]: (row["alert"], row["days_left"]) for row in rows}
+    assert found == {
+        "gin": ("out_of_stock", None),
+        "rum": ("below_alert", None),
+        "wine": ("gone_soon", Decimal("4.0")),
+    }
+
+
+# Analysts.
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_analyst_can_ask_what_the_examples_ask(built: Warehouse, path: Path) -> None:
+    engine = create_engine(built.settings, analyst_role("hall"))
+    with engine.connect() as session:
+        columns = list(session.execute(text(path.read_text())).keys())
+    engine.dispose()
+    assert "venue_id" in columns
