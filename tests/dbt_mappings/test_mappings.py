@@ -1,5 +1,6 @@
 """A venue's rules fill its own rows of the canonical model at its next build, and no one else's."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -51,6 +52,35 @@ def built(warehouse: Warehouse) -> Warehouse:
             },
             provider="square",
         )
+        price = {"amount": 300, "currency": "USD"}
+        variation = {"item_id": "COFFEE", "name": "Cup", "price_money": price}
+        warehouse.land(
+            venue_id,
+            "catalog",
+            {"id": "COFFEE", "type": "ITEM", "item_data": {"name": "Coffee"}},
+            {"id": "CUP", "type": "ITEM_VARIATION", "item_variation_data": variation},
+            provider="square",
+        )
+        warehouse.land(
+            venue_id,
+            "inventory_counts",
+            {
+                "catalog_object_id": "CUP",
+                "location_id": "BAR",
+                "state": "IN_STOCK",
+                "quantity": "2",
+            },
+            provider="square",
+        )
+    rule(
+        warehouse,
+        "hall",
+        provider="square",
+        target_table="inventory_levels",
+        target_field="alert_quantity",
+        source_path="location_id",
+        transforms=[{"do": "lookup", "table": {"BAR": 12.5}}],
+    )
     rule(
         warehouse,
         "hall",
@@ -110,6 +140,14 @@ def test_no_other_venue_or_provider_is_touched(built: Warehouse) -> None:
     for row in (*customers(built, "bar").values(), customers(built, "hall")["SQ1"]):
         assert row["email"].endswith("@default.example")
         assert row["custom_fields"] is row["mapping_errors"] is row["mapping_version"] is None
+
+
+def test_a_number_is_one_in_its_column(built: Warehouse) -> None:
+    rows = built.rows(
+        "SELECT venue_id, alert_quantity, mapping_version FROM analytics.inventory_levels"
+    )
+    found = {row["venue_id"]: (row["alert_quantity"], row["mapping_version"]) for row in rows}
+    assert found == {"hall": (Decimal("12.5"), 1), "bar": (None, None)}
 
 
 def test_a_row_says_by_which_version_of_the_rules_it_was_made(built: Warehouse) -> None:

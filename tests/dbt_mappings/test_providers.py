@@ -533,20 +533,23 @@ def test_a_payout_is_made_of_the_movements_that_it_took(
             if id in own:
                 continue
             movement = account.find("balance_transactions", id)
-            source = movement["source"]
-            about = account.find("refunds", source) or account.find("disputes", source)
-            charge = account.find("charges", source)
-            payment = source if charge else about and about["charge"]
+            about = [
+                movement["source"] if account.find(stream, movement["source"]) else None
+                for stream in ("charges", "refunds", "disputes")
+            ]
             amounts = (movement["amount"], movement["fee"], movement["net"])
-            true[id] = (payout, payment, business_day(movement["created"], venue_id), *amounts)
+            true[id] = (payout, *about, business_day(movement["created"], venue_id), *amounts)
         assert found_payout_lines(warehouse, venue_id, "stripe", kinds) == true
     for venue_id in COUNTRIES:
         true = {}
         for entry in accounts[venue_id, "square"].objects("payout_entries"):
             details = entry.get(f"type_{entry['type'].lower()}_details", {})
+            refund, dispute = details.get("refund_id"), details.get("dispute_id")
             true[entry["id"]] = (
                 entry["payout_id"],
-                details.get("payment_id"),
+                None if refund or dispute else details.get("payment_id"),
+                refund,
+                dispute,
                 business_day(entry["effective_at"], venue_id),
                 *(entry[f"{name}_amount_money"]["amount"] for name in ("gross", "fee", "net")),
             )
@@ -564,12 +567,12 @@ def found_payout_lines(
         amounts = [row[f"{name}_amount_minor"] for name in ("gross", "fee", "net")]
         assert row["currency"] == CURRENCIES[venue_id]
         assert row["net_amount"] == exact(row["net_amount_minor"], row["currency"])
-        assert bool(row["refund_id"]) == (row["line_type"] == "refund")
-        assert bool(row["dispute_id"]) == (row["line_type"] == "dispute")
         kinds[provider].add(row["line_type"])
         found[row["source_id"]] = (
             row["payout_id"],
             row["payment_id"],
+            row["refund_id"],
+            row["dispute_id"],
             row["business_date"],
             *amounts,
         )

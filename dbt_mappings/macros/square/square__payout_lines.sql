@@ -11,7 +11,7 @@ select
         when 'OPEN_DISPUTE' then 'dispute'
         else lower(entry_type)
     end as line_type,
-    payment_id,
+    case when coalesce(refund_id, dispute_id) is null then payment_id end as payment_id,
     refund_id,
     dispute_id,
     currency,

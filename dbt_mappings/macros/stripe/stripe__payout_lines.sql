@@ -15,10 +15,23 @@ with payouts as (
 movements as (
     select
         movement.*,
-        greatest(movement.created_at, movement.available_at) as taken_at
+        greatest(created_at, available_at) as taken_at,
+        case
+            when category in ('charge', 'payment') then 'payment'
+            when category in ('refund', 'payment_refund', 'refund_failure') then 'refund'
+            when category in ('dispute', 'dispute_reversal') then 'dispute'
+            when category in ('payout_reversal', 'payout_failure') then 'returned_payout'
+            else category
+        end as line_type
     from {{ scoped(ref('stg_stripe__balance_transactions')) }} as movement
-    left join payouts as payout using (venue_id, account_id, balance_transaction_id)
-    where payout.payout_id is null
+    cross join lateral (values (coalesce(reporting_category, type))) as known (category)
+    -- The payout's own is what its lines add up to.
+    where not exists (
+        select from payouts as payout
+        where payout.venue_id = movement.venue_id
+            and payout.account_id = movement.account_id
+            and payout.balance_transaction_id = movement.balance_transaction_id
+    )
 ),
 
 placed as (
@@ -51,26 +64,17 @@ select
     movement.balance_transaction_id as source_id,
     payout.payout_id,
     movement.created_at as occurred_at,
-    case
-        when movement.category in ('charge', 'payment') then 'payment'
-        when movement.category in ('refund', 'payment_refund', 'refund_failure') then 'refund'
-        when movement.category in ('dispute', 'dispute_reversal') then 'dispute'
-        when movement.category in ('payout_reversal', 'payout_failure') then 'returned_payout'
-        else movement.category
-    end as line_type,
-    case
-        when movement.category in ('charge', 'payment') then movement.source_object_id
-        else coalesce(refund.charge_id, dispute.charge_id)
-    end as payment_id,
-    refund.refund_id,
-    dispute.dispute_id,
+    movement.line_type,
+    case movement.line_type when 'payment' then movement.source_object_id end as payment_id,
+    case movement.line_type when 'refund' then movement.source_object_id end as refund_id,
+    case movement.line_type when 'dispute' then movement.source_object_id end as dispute_id,
     movement.currency,
     movement.amount_minor as gross_amount_minor,
     movement.fee_amount_minor,
     movement.net_amount_minor,
     movement.description,
     {{ provenance('movement') }}
-from (select *, coalesce(reporting_category, type) as category from movements) as movement
+from movements as movement
 join placed using (venue_id, account_id, balance_transaction_id)
 join placed as payout
     on payout.venue_id = placed.venue_id
@@ -78,12 +82,4 @@ join placed as payout
     and payout.currency = placed.currency
     and payout.place = placed.place
     and payout.payout_id is not null
-left join {{ scoped(ref('stg_stripe__refunds')) }} as refund
-    on refund.venue_id = movement.venue_id
-    and refund.account_id = movement.account_id
-    and refund.refund_id = movement.source_object_id
-left join {{ scoped(ref('stg_stripe__disputes')) }} as dispute
-    on dispute.venue_id = movement.venue_id
-    and dispute.account_id = movement.account_id
-    and dispute.dispute_id = movement.source_object_id
 {%- endmacro %}
