@@ -292,6 +292,7 @@ integration_webhooks = Table(
     _time("lease_expires_at"),
     Column("last_error", Text),
     _time("processed_at"),
+    _time("replayed_at"),
     Column("proof", JSONB),
     _connection(),
     CheckConstraint("status IN ('pending', 'claimed', 'done', 'ignored', 'dead')", name="status"),
@@ -311,6 +312,12 @@ integration_webhooks = Table(
         "integration_webhooks_kept_idx",
         "processed_at",
         postgresql_where=text("payload IS NOT NULL AND status IN ('done', 'ignored', 'dead')"),
+    ),
+    Index(
+        "integration_webhooks_dead_idx",
+        "venue_id",
+        "webhook_id",
+        postgresql_where=text("status = 'dead'"),
     ),
 )
 
@@ -438,6 +445,7 @@ sync_logs = Table(
     Index(None, "venue_id", "connection_id"),
     Index("sync_logs_recent_idx", "venue_id", "provider", "stream", text("started_at DESC")),
     Index("sync_logs_run_id_idx", "run_id"),
+    Index("sync_logs_finished_at_idx", "finished_at", postgresql_using="brin"),
     Index("sync_logs_started_at_idx", "venue_id", text("started_at DESC")),
 )
 

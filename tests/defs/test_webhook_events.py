@@ -1,13 +1,16 @@
 """`webhook_events`: from a stored event to the analyst's table, by the sensor and its run."""
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 from sqlalchemy import Engine, text
 
 from integration_pipelines.core.credentials import open_connections
-from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.events import Event, store
+from integration_pipelines.core.events.claims import CANNOT_TELL, LEASE
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
@@ -28,29 +31,108 @@ def tick(instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     return list(evaluated(instance).run_requests or ())
 
 
+def told(found: Any) -> list[Any]:
+    """What the tick told of the inbox's check."""
+    return [each for each in found.asset_events if isinstance(each, dg.AssetCheckEvaluation)]
+
+
+def observed(found: Any) -> list[dict[str, Any]]:
+    """What the tick observed of the inbox, in numbers."""
+    observations = [each for each in found.asset_events if isinstance(each, dg.AssetObservation)]
+    return [{name: each.value for name, each in one.metadata.items()} for one in observations]
+
+
+def a_minute_later(cursor: str) -> str:
+    said = json.loads(cursor)
+    before = datetime.fromisoformat(said["observed_at"]) - timedelta(minutes=1)
+    return json.dumps(said | {"observed_at": before.isoformat()})
+
+
+def come(engine: Engine, *, age: str, **columns: Any) -> None:
+    """An event of Square's account M1 that came in ``age`` ago."""
+    row = {"event_id": age, "status": "pending"} | columns
+    names = "".join(f", {name}" for name in row)
+    with engine.begin() as session:
+        session.execute(
+            text(
+                "INSERT INTO control.integration_webhooks (provider, account_id, event_type,"
+                f" payload, received_at{names}) VALUES ('square', 'M1', 'refund.updated', '{{}}',"
+                f" now() - CAST(:age AS interval){''.join(f', :{name}' for name in row)})"
+            ),
+            {"age": age} | row,
+        )
+
+
+def change(engine: Engine, assignments: str) -> None:
+    with engine.begin() as session:
+        session.execute(text(f"UPDATE control.integration_webhooks SET {assignments}"))
+
+
 def test_the_check_of_the_inbox_is_told_when_events_grow_old_and_when_they_no_longer_do(
     instance: dg.DagsterInstance, venue: Any, connect: Any, pipeline_engine: Engine
 ) -> None:
     first = evaluated(instance)
-    (told,) = first.asset_events
-    assert (told.check_name, told.passed) == ("no_event_waits_long", True)
+    (passed,) = told(first)
+    assert (passed.check_name, passed.passed) == ("no_event_waits_long", True)
     assert evaluated(instance, first.cursor).asset_events == []
-    connect(venue("hall"), "square", "M1")
-    with pipeline_engine.begin() as session:
-        session.execute(
-            text(
-                "INSERT INTO control.integration_webhooks (provider, account_id, event_id,"
-                " event_type, payload, received_at) VALUES ('square', 'M1', 'e', 'refund.updated',"
-                " '{}', now() - interval '11 minutes')"
-            )
-        )
+    connect(venue("hall"), "square", "M1", connected_at=datetime.now(UTC) - timedelta(days=1))
+    come(pipeline_engine, age="11 minutes")
     late = evaluated(instance, first.cursor)
-    (told,) = late.asset_events
-    assert (told.passed, told.description) == (False, "square's oldest waits 11 min")
+    (failed,) = told(late)
+    assert (failed.passed, failed.description) == (False, "square's oldest waits 11 min")
+    assert told(evaluated(instance, late.cursor)) == []
+    change(pipeline_engine, "received_at = received_at - '2 min'::interval")
+    (still,) = told(evaluated(instance, a_minute_later(late.cursor)))
+    assert still.description == "square's oldest waits 13 min", "the number does not freeze"
+    change(pipeline_engine, "replayed_at = now()")
+    assert told(evaluated(instance, late.cursor))[0].passed, "it waits since it was replayed"
+    change(pipeline_engine, "status = 'done', replayed_at = NULL")
+    (well,) = told(evaluated(instance, late.cursor))
+    assert well.passed
+
+
+def test_events_wait_for_a_closed_vault_and_not_for_accounts_that_nobody_has_connected(
+    instance: dg.DagsterInstance, venue: Any, connect: Any, pipeline_engine: Engine
+) -> None:
+    come(pipeline_engine, age="3 hours", last_error="no venue has connected this account yet")
+    assert told(evaluated(instance))[0].passed
+    connect(venue("hall"), "square", "M1")
+    (just,) = told(evaluated(instance))
+    assert just.passed, "it could not be worked on before its account was connected"
     with pipeline_engine.begin() as session:
-        session.execute(text("UPDATE control.integration_webhooks SET status = 'done'"))
-    (told,) = evaluated(instance, late.cursor).asset_events
-    assert told.passed
+        venue_scope(session, "hall")
+        session.execute(
+            text("UPDATE control.connections SET connected_at = now() - '1 day'::interval")
+        )
+    change(
+        pipeline_engine,
+        f"status = 'pending', attempts = 0, last_error = '{CANNOT_TELL}', lease_expires_at = NULL",
+    )
+    (closed,) = told(evaluated(instance))
+    assert (closed.passed, closed.description) == (False, "square's oldest waits 180 min")
+
+
+def test_the_inbox_is_observed_every_minute_whoever_works_on_it(
+    instance: dg.DagsterInstance, venue: Any, connect: Any, pipeline_engine: Engine
+) -> None:
+    first = evaluated(instance)
+    nothing = {"waiting": 0, "claimed": 0, "oldest_seconds": 0, "done": 0, "ignored": 0, "dead": 0}
+    assert observed(first) == [nothing]
+    assert evaluated(instance, first.cursor).asset_events == []
+    connect(venue("hall"), "square", "M1", connected_at=datetime.now(UTC) - timedelta(days=1))
+    a_worker = {"claimed_by": "a-worker", "lease_expires_at": datetime.now(UTC) + LEASE}
+    come(pipeline_engine, age="4 minutes", status="claimed", **a_worker)
+    ended = datetime.now(UTC) - timedelta(seconds=45)
+    for number, status in enumerate(("done", "done", "dead")):
+        come(pipeline_engine, age=f"{number} minutes", status=status, processed_at=ended)
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    come(pipeline_engine, age="9 minutes", status="done", processed_at=long_ago)
+    later = evaluated(instance, a_minute_later(first.cursor))
+    (seen,) = observed(later)
+    age = seen.pop("oldest_seconds")
+    assert 240 <= age < 300
+    assert seen == {"waiting": 1, "claimed": 1, "done": 2, "ignored": 0, "dead": 1}
+    assert later.run_requests == [], "what a worker holds is left to it"
 
 
 def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(

@@ -482,7 +482,7 @@ def test_security_definers_have_a_fixed_path_and_are_not_for_everyone(
             "SELECT proname, proconfig, has_function_privilege('dagster', oid, 'EXECUTE')"
             " FROM pg_proc WHERE prosecdef AND pronamespace = 'control'::regnamespace"
         ).all()
-    assert len(functions) == 8
+    assert len(functions) == 9
     for name, configuration, dagster_may in functions:
         assert (name, configuration, dagster_may) == (
             name,

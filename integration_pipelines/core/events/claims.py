@@ -7,7 +7,7 @@ so events that came late, twice or in the wrong order end in the same rows.
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Engine, func, null, or_, select, tuple_, update
+from sqlalchemy import Engine, Select, func, null, or_, select, tuple_, update
 
 from integration_pipelines.core.credentials import (
     Connection,
@@ -135,12 +135,13 @@ def claim(
             ignored[meaning.ignored].append(row.webhook_id)
             continue
         whose = owners.get(row.webhook_id, [])
+        age = now - (row.replayed_at or row.received_at)
         if whose and row.proof is not None and (refused := proofs.refuse(row, whose[0])):
-            if refused is CANNOT_TELL and now - row.received_at < KEPT_FOR_STRANGERS:
+            if refused is CANNOT_TELL and age < KEPT_FOR_STRANGERS:
                 unproven.append(row.webhook_id)
             else:
                 given_up[refused].append(row.webhook_id)
-        elif not whose and now - row.received_at > KEPT_FOR_STRANGERS:
+        elif not whose and age > KEPT_FOR_STRANGERS:
             given_up["no venue has connected this account"].append(row.webhook_id)
         elif not whose:
             unknown.append(row.webhook_id)
@@ -304,12 +305,13 @@ def _end_done(session: Session, ids: Sequence[int], batch_id: UUID) -> None:
         )
 
 
-def replay(session: Session, webhook_ids: Iterable[int]) -> int:
-    """Let dead letters, or events that are done, be worked on again; how many. Safe to repeat."""
+def replay(session: Session, webhook_ids: Collection[int] | Select[tuple[int]]) -> int:
+    """Let dead letters, or events that are done, be worked on again; how many. Safe to repeat: what
+    waits already or is in work is left alone."""
     again = session.execute(
         update(integration_webhooks)
         .where(
-            held.webhook_id.in_(list(webhook_ids)),
+            held.webhook_id.in_(webhook_ids),
             held.status.in_(("dead", "done", "ignored")),
             held.payload.is_not(None),
         )
@@ -320,6 +322,7 @@ def replay(session: Session, webhook_ids: Iterable[int]) -> int:
             claimed_by=None,
             processed_at=None,
             last_error=None,
+            replayed_at=func.now(),
         )
     )
     return again.rowcount
@@ -350,8 +353,11 @@ def _owners(session: Session, rows: Sequence[Any]) -> dict[int, list[Connection]
         row.webhook_id: [
             connection
             for connection in by_account.get((row.provider, row.account_id), [])
-            # By a path of its own, it is about that venue's connection alone.
-            if row.attempts or row.venue_id in (None, connection.venue_id)
+            # By a path of its own, it is about that venue's connection alone. Of what was claimed
+            # before, the venue is the one at which it was noted.
+            if row.attempts
+            or (row.replayed_at is not None and row.proof is None)
+            or row.venue_id in (None, connection.venue_id)
         ]
         for row in rows
     }

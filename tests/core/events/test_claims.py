@@ -226,9 +226,15 @@ def test_a_shared_accounts_event_is_read_for_each_of_its_venues(
     found = claimed(pipeline_engine)
     assert (found.claimed, found.connections) == (1, 2)
     assert set(items(pipeline_engine, found.batch_id)) == {"hall", "bar"}
-    owner = events(pipeline_engine)[0].venue_id
-    ended(pipeline_engine, found, owner)
+    (event,) = events(pipeline_engine)
+    ended(pipeline_engine, found, event.venue_id)
     assert statuses(pipeline_engine) == ["done"]
+    with pipeline_engine.begin() as session:
+        assert replay(session, [event.webhook_id]) == 1
+    again = claimed(pipeline_engine)
+    assert set(items(pipeline_engine, again.batch_id)) == {"hall", "bar"}, "replayed, too"
+    with pipeline_engine.begin() as session:
+        assert replay(session, [event.webhook_id]) == 0, "what is in work is left alone"
 
 
 def test_two_claims_at_once_share_nothing(
