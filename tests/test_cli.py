@@ -43,6 +43,13 @@ STATUS_KEYS = {
     "consent_ends_soon",
 }
 
+NOTHING: dict[str, Any] = {
+    "connections": [],
+    "stale": [],
+    "budgets": [],
+    "stray_dead_letters": 0,
+}
+
 Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
 
@@ -320,42 +327,65 @@ def test_mappings_are_validated_previewed_set_and_listed(run_here: Run) -> None:
     )
 
 
-def test_webhooks_are_listed_and_dead_ones_replayed(
+def test_webhooks_are_listed_shown_masked_and_dead_ones_replayed_by_filter(
     run_here: Run, environment: dict[str, str], settings: Settings
 ) -> None:
     assert "no such event" in succeeded(run_here("webhooks", "list"))
     engine = create_engine(settings, Role.RECEIVER)
     with engine.begin() as session:
-        payload = {"secret": "canary-of-a-payload"}
-        events = [Event(f"e{n}", "payment.updated", "M1", None, payload) for n in range(2)]
+        payload = {"secret": "canary-of-a-payload", "id": "p1", "email": "ana@mail.example"}
+        events = [Event(f"e{n}", "payment.updated", f"M{n}", None, payload) for n in range(4)]
         store(session, "square", events, request_id="r")
     engine.dispose()
     pipeline = create_engine(settings)
     with pipeline.begin() as session:
         session.execute(
             text(
-                "UPDATE control.integration_webhooks SET status = 'dead', last_error = 'gone'"
-                " WHERE event_id = 'e1'"
+                "UPDATE control.integration_webhooks SET status = 'dead',"
+                " last_error = 'gone with sk_test_canary0123456789' WHERE event_id <> 'e0'"
             )
         )
     pipeline.dispose()
     listed = succeeded(run_here("webhooks", "list"))
-    assert "1 pending, 1 dead" in listed and "canary" not in listed
-    (dead,) = read_json(run_here("webhooks", "dead", "--json"))["events"]
-    assert (dead["last_error"], dead["account_id"]) == ("gone", "M1")
-    assert "1 event will" in succeeded(run_here("webhooks", "replay", str(dead["webhook_id"])))
+    assert "1 pending, 3 dead" in listed and "canary" not in listed
+    found = read_json(run_here("webhooks", "dead", "--account", "M1", "--reason", "GONE", "--json"))
+    (dead,) = found["events"]
+    assert (dead["last_error"], dead["account_id"]) == ("gone with [redacted]", "M1")
+    id = str(dead["webhook_id"])
+    shown = read_json(run_here("webhooks", "show", id, "--json"))
+    masked = {"secret": "[secret]", "id": "p1", "email": "[e-mail]"}
+    assert (shown["payload"], shown["event_id"]) == (masked, "e1")
+    told = succeeded(run_here("webhooks", "show", id))
+    assert "[e-mail]" in told and "canary" not in told and "ana@" not in told
+    assert "there is no event 999" in refused(run_here("webhooks", "show", "999"))
+
+    status = read_json(run_here("status", "--json"))
+    assert status["stray_dead_letters"] == 3
+    assert "3 dead letters of no connected account" in succeeded(run_here("status"))
+
+    assert "1 event will" in succeeded(run_here("webhooks", "replay", id))
     assert "unknown, in work" in refused(run_here("webhooks", "replay", "999"))
-    assert run_here("webhooks", "replay").returncode == 2
+    for wrong in ((), (id, "--account", "M1"), ("--dead", "--since", "yesterday")):
+        assert run_here("webhooks", "replay", *wrong).returncode == 2
     assert "there is no provider nobody" in refused(
         run_here("webhooks", "list", "--provider", "nobody")
     )
-    assert "0 events will" in succeeded(run_here("webhooks", "replay", "--dead"))
+
+    def replayed(*asked: str) -> str:
+        return succeeded(run_here("webhooks", "replay", "--dead", *asked))
+
+    assert "0 events will" in replayed("--since", "2999-01-01")
+    assert "0 events will" in replayed("--until", "2000-01-01T00:00:00Z")
+    assert "0 events will" in replayed("--venue", "hall")
+    assert "1 event will" in replayed("--account", "M2", "--type", "payment.updated")
+    assert "1 event will" in replayed("--provider", "square", "--reason", "gone")
+    assert "0 events will" in replayed()
     assert read_json(run_here("webhooks", "dead", "--json"))["events"] == []
 
 
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:
     assert "integrations connect PROVIDER" in succeeded(run("status"))
-    assert read_json(run("status", "--json")) == {"connections": [], "stale": [], "budgets": []}
+    assert read_json(run("status", "--json")) == NOTHING
 
 
 @pytest.fixture
@@ -447,11 +477,7 @@ def test_a_key_that_the_provider_refuses_is_not_stored(
         run_here("connect", "stripe", "--venue", "hall", stdin=json.dumps({"api_key": key}))
     )
     assert "Invalid API Key" in said and key not in said
-    assert read_json(run_here("status", "--json")) == {
-        "connections": [],
-        "stale": [],
-        "budgets": [],
-    }
+    assert read_json(run_here("status", "--json")) == NOTHING
 
 
 @pytest.mark.parametrize("name", list(PROVIDERS))

@@ -9,7 +9,7 @@ import click
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.budget import Budget, read_budgets
-from integration_pipelines.core.status import read_stale, read_status
+from integration_pipelines.core.status import read_stale, read_status, stray_dead_letters
 from integration_pipelines.providers import PROVIDERS
 
 COLUMNS = (
@@ -41,15 +41,18 @@ def status(application: Application, as_json: bool) -> None:
         found = read_status(session, PROVIDERS.values())
         stale = read_stale(session)
         budgets = read_budgets(session, application.settings, PROVIDERS.values())
+        strays = stray_dead_letters(session)
     if as_json:
         print_json(
             {
                 "connections": found,
                 "stale": [each._asdict() for each in stale],
                 "budgets": [_budget(budget) for budget in budgets.values() if budget.accounts],
+                "stray_dead_letters": strays,
             }
         )
-    elif not found:
+        return
+    if not found:
         click.echo(
             "no account is connected: `integrations venues add SLUG`, then "
             "`integrations connect PROVIDER --venue SLUG`"
@@ -71,6 +74,11 @@ def status(application: Application, as_json: bool) -> None:
         for budget in budgets.values():
             if budget.accounts:
                 click.echo(budget.words)
+    if strays:
+        click.echo(
+            f"{strays:,} dead {'letter' if strays == 1 else 'letters'} of no connected account: "
+            "see `integrations webhooks dead`"
+        )
 
 
 def _budget(budget: Budget) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 """`integrations webhooks`: what providers told of, and what became of it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from sqlalchemy import func, select
 
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.connections import find_provider, require_venue
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.errors import ConfigurationError, IntegrationError
-from integration_pipelines.core.events.claims import replay
-from integration_pipelines.core.tables import integration_webhooks
+from integration_pipelines.core.events.letters import Asked, count, find, replay, show
 
 if TYPE_CHECKING:
     from integration_pipelines.core.events.endpoints import Ensured
@@ -30,75 +29,109 @@ COLUMNS = (
 )
 STATUSES = ("pending", "claimed", "done", "ignored", "dead")
 
-provider_option = click.option("--provider", metavar="NAME")
-venue_option = click.option("--venue", "venue_id", metavar="SLUG")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Instant(click.ParamType):
+    """ISO 8601, of UTC where it says nothing else."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("write it as 2026-01-31, or 2026-01-31T12:00:00Z", param, ctx)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+FILTERS = (
+    click.option("--provider", metavar="NAME"),
+    click.option("--venue", "venue_id", metavar="SLUG"),
+    click.option("--type", "event_type", metavar="TYPE", help="Such as payment.updated."),
+    click.option("--account", "account_id", metavar="ID", help="The provider's id of it."),
+    click.option("--reason", metavar="TEXT", help="Part of why it failed, in any case."),
+    click.option("--since", type=Instant(), help="Came in at this time or later."),
+    click.option("--until", type=Instant(), help="Came in before."),
+)
 limit_option = click.option("--limit", type=click.IntRange(1, 10_000), default=50)
+
+
+def filters(command: Command) -> Command:
+    for option in reversed(FILTERS):
+        command = option(command)
+    return command
 
 
 @click.group()
 def webhooks() -> None:
-    """Events as they came in. Payloads are never shown: they hold personal data."""
+    """Events as they came in. What they held is shown masked: it is personal data."""
 
 
 @webhooks.command("list")
 @click.option("--status", type=click.Choice(STATUSES))
-@provider_option
-@venue_option
+@filters
 @limit_option
 @json_option
 @click.pass_obj
-def list_(
-    application: Application,
-    status: str | None,
-    provider: str | None,
-    venue_id: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def list_(application: Application, /, limit: int, as_json: bool, **asked: Any) -> None:
     """The newest events, and how many there are of each status."""
-    _show(application, status, provider, venue_id, limit, as_json)
+    _list(application, _asked(**asked), limit, as_json)
 
 
 @webhooks.command()
-@provider_option
-@venue_option
+@filters
 @limit_option
 @json_option
 @click.pass_obj
-def dead(
-    application: Application,
-    provider: str | None,
-    venue_id: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+def dead(application: Application, /, limit: int, as_json: bool, **asked: Any) -> None:
     """Events that were given up, and why."""
-    _show(application, "dead", provider, venue_id, limit, as_json)
+    _list(application, _asked(status="dead", **asked), limit, as_json)
+
+
+@webhooks.command("show")
+@click.argument("webhook_id", metavar="ID", type=int)
+@json_option
+@click.pass_obj
+def show_(application: Application, webhook_id: int, as_json: bool) -> None:
+    """One event with what it held: ids, times, amounts and statuses as they came, and of names,
+    addresses, free text and secrets only that they are there."""
+    with application.engine() as engine, engine.connect() as session:
+        found = show(session, webhook_id)
+    if found is None:
+        raise IntegrationError(
+            f"there is no event {webhook_id}: see `integrations webhooks list` for those there are"
+        )
+    if as_json:
+        print_json(found)
+        return
+    payload = found.pop("payload")
+    rows = [{"field": name, "value": value} for name, value in found.items()]
+    console().print(table(rows, ("field", "value")))
+    if payload is None:
+        click.echo("what it held was dropped when its time was over")
+    else:
+        print_json(payload)
 
 
 @webhooks.command("replay")
 @click.argument("webhook_ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option("--dead", "all_dead", is_flag=True, help="All that were given up.")
-@provider_option
-@venue_option
+@click.option("--dead", "all_dead", is_flag=True, help="All that were given up, and are as asked.")
+@filters
 @click.pass_obj
 def replay_(
-    application: Application,
-    webhook_ids: tuple[int, ...],
-    all_dead: bool,
-    provider: str | None,
-    venue_id: str | None,
+    application: Application, /, webhook_ids: tuple[int, ...], all_dead: bool, **asked: Any
 ) -> None:
     """Let events be worked on again. Their objects are read anew, so to repeat it does no harm."""
     if bool(webhook_ids) == all_dead:
         raise click.UsageError("name events by ID, or give --dead")
-    held = integration_webhooks.c
+    if webhook_ids and any(asked.values()):
+        raise click.UsageError("filters go with --dead: an ID says which event is meant")
     with application.engine() as engine, engine.begin() as session:
-        asked = list(webhook_ids)
         if all_dead:
-            chosen = _asked("dead", provider, venue_id)
-            asked = list(session.scalars(select(held.webhook_id).where(*chosen)))
-        again = replay(session, asked)
+            again = replay(session, _asked(status="dead", **asked))
+        else:
+            again = replay(session, Asked(), webhook_ids)
     click.echo(f"{again} {'event' if again == 1 else 'events'} will be worked on again")
     if again < len(set(webhook_ids)):
         raise IntegrationError(
@@ -208,42 +241,19 @@ def _did(done: "Ensured") -> str:
     return said or "none needed"
 
 
-def _asked(status: str | None, provider: str | None, venue_id: str | None) -> list[Any]:
-    if provider is not None:
-        find_provider(provider)
-    held = integration_webhooks.c
-    values = ((held.status, status), (held.provider, provider), (held.venue_id, venue_id))
-    return [column == value for column, value in values if value is not None]
+def _asked(**asked: Any) -> Asked:
+    if asked["provider"] is not None:
+        find_provider(asked["provider"])
+    return Asked(**asked)
 
 
-def _show(
-    application: Application,
-    status: str | None,
-    provider: str | None,
-    venue_id: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    held = integration_webhooks.c
-    asked = _asked(status, provider, venue_id)
+def _list(application: Application, asked: Asked, limit: int, as_json: bool) -> None:
     with application.engine() as engine, engine.connect() as session:
-        rows = session.execute(
-            select(*(held[name] for name in COLUMNS))
-            .where(*asked)
-            .order_by(held.webhook_id.desc())
-            .limit(limit)
-        )
-        found = [dict(row._mapping) for row in rows]
-        counts = {
-            row.status: row.events
-            for row in session.execute(
-                select(held.status, func.count().label("events"))
-                .where(*asked)
-                .group_by(held.status)
-            )
-        }
+        found = find(session, asked, limit=limit)
+        counts = count(session, asked)
     if as_json:
-        print_json({"counts": counts, "events": found})
+        shown = [{name: row[name] for name in COLUMNS} for row in found]
+        print_json({"counts": counts, "events": shown})
     elif not found:
         click.echo("no such event")
     else:

@@ -80,6 +80,11 @@ def redact(text: str) -> str:
     return text
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
+    return _FIELD_NAME.fullmatch(name) is not None
+
+
 def redact_value(value: Any) -> Any:
     """``value`` redacted however deep: strings inside mappings and lists, bytes as text; a field
     named like a secret is masked whatever it holds."""
@@ -90,7 +95,7 @@ def redact_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
             redact_value(key): MASK
-            if item and isinstance(key, str) and _FIELD_NAME.fullmatch(key)
+            if item and isinstance(key, str) and is_secret_name(key)
             else redact_value(item)
             for key, item in value.items()
         }

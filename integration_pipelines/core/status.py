@@ -23,6 +23,17 @@ from integration_pipelines.core.tables import (
 )
 
 
+def stray_dead_letters(session: Session) -> int:
+    """Events in scope that were given up and that no row of `read_status` counts: of accounts that
+    nobody has connected, or whose venue has disconnected them since."""
+    held = integration_webhooks.c
+    counted = select(connections.c.connection_id).where(
+        connections.c.connection_id == held.connection_id, connections.c.status != "disconnected"
+    )
+    found = select(func.count()).where(held.status == "dead", ~counted.exists())
+    return session.scalars(found).one()
+
+
 def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[str, Any]]:
     """A row for each connection not disconnected, of the venues in scope.
 

@@ -1,7 +1,7 @@
 """What waits in the inbox, and how long it has been waiting."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import func, select, true
@@ -51,7 +51,7 @@ def waiting(session: Session) -> list[Waiting]:
         )
         .lateral()
     )
-    rows = session.execute(
+    rows: Any = session.execute(
         select(
             account.c.provider,
             func.sum(account.c.events),
