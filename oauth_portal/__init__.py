@@ -22,6 +22,7 @@ from oauth_portal import (
     api,
     bearers,
     charts,
+    letters,
     members,
     pages,
     security,
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     sign_in.register(app, settings)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(members.blueprint)
+    app.register_blueprint(letters.blueprint)
     app.register_blueprint(administration.blueprint)
     app.extensions[bearers.EXTENSION] = bearers.verifier(settings)
     app.register_api(api.blueprint)

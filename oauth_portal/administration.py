@@ -1,13 +1,18 @@
-"""For administrators: all venues at a glance, and each provider's switch for all or for one."""
+"""For administrators: all venues at a glance, each provider's switch for all or for one, and
+whether webhooks are set up."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from sqlalchemy import Connection as Session
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from integration_pipelines.core.events.letters import NO_VENUE, Asked, count
 from integration_pipelines.core.provider import Provider
-from integration_pipelines.core.tables import integration_configs, integrations
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import integration_configs, integrations, webhook_endpoints
 from oauth_portal.cards import cards
 from oauth_portal.people import administrators_only, note, person_here
 from oauth_portal.portal import asked_provider, portal
@@ -31,10 +36,13 @@ def overview() -> Any:
     asked = request.args.get("page", "1")
     page = int(asked) if asked.isdecimal() and 0 < int(asked[:6]) < 100_000 else 1
     venue_ids = list(who.venues)[(page - 1) * VENUES_A_PAGE : page * VENUES_A_PAGE]
-    rows = []
+    rows, endpoints = [], []
     for venue_id in venue_ids:
         with portal().scoped(venue_id) as session:
             rows.append((venue_id, cards(portal(), session, venue_id)))
+            endpoints += [(venue_id, each) for each in _endpoints(session)]
+    with portal().scoped(NO_VENUE) as session:
+        strays = count(session, Asked(status="dead")).get("dead", 0)
     with portal().engine.begin() as session:
         catalog = {row.provider: row for row in session.execute(select(integrations))}
     return render_template(
@@ -44,7 +52,60 @@ def overview() -> Any:
         more=len(who.venues) > page * VENUES_A_PAGE,
         providers=portal().providers,
         catalog=catalog,
+        setups=[
+            setup
+            for provider in portal().providers.values()
+            if (setup := webhook_setup(provider, portal().settings)) is not None
+        ],
+        endpoints=endpoints,
+        strays=strays,
     )
+
+
+class WebhookSetup(NamedTuple):
+    """What an administrator has to know of a provider's webhooks. ``words``: how they come here;
+    ``setting``: the variable that holds what the application's endpoint signs with, None where
+    nothing is signed; ``is_set``: whether that is set here."""
+
+    provider: Provider
+    words: str
+    setting: str | None
+    is_set: bool
+
+
+def webhook_setup(provider: Provider, settings: Settings) -> WebhookSetup | None:
+    """How the provider's webhooks are set up; None where it has none."""
+    webhooks = provider.webhooks
+    if webhooks is None:
+        return None
+    base = settings.webhook_base_url or settings.public_base_url
+    url = f"{base}/webhooks/{provider.name}"
+    words = []
+    if webhooks.by_hand:
+        words.append(webhooks.by_hand.format(url=url))
+    if webhooks.of_application:
+        words.append(f"integrations webhooks register {provider.name} has them sent to {url}.")
+    if webhooks.of_connection:
+        words.append("Endpoints of single accounts are made by themselves.")
+    is_set = bool(webhooks.secrets(settings))
+    return WebhookSetup(provider, " ".join(words), webhooks.setting or None, is_set)
+
+
+def _endpoints(session: Session) -> Sequence[Any]:
+    """Of the venue in scope, by provider: how many endpoints of its own it has, when the one that
+    was not looked at for longest was, and what was wrong with one of them."""
+    kept = webhook_endpoints.c
+    return session.execute(
+        select(
+            kept.provider,
+            func.count().label("endpoints"),
+            func.count(kept.checked_at).label("checked"),
+            func.min(kept.checked_at).label("checked_at"),
+            func.max(kept.error).label("error"),
+        )
+        .group_by(kept.provider)
+        .order_by(kept.provider)
+    ).all()
 
 
 @blueprint.post("/<provider_name>")

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from integration_pipelines.core import mapping
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.errors import ConfigurationError
+from integration_pipelines.core.events.letters import NO_VENUE, Asked, find, show
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integrations
 from oauth_portal import access, connecting, history, schemas
@@ -33,6 +34,7 @@ from oauth_portal.bearers import (
 )
 from oauth_portal.cards import Card, card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
+from oauth_portal.letters import DEAD, in_words, replay_letters
 from oauth_portal.people import Person, note
 from oauth_portal.portal import asked_connection, asked_provider, portal
 from oauth_portal.security import problem
@@ -339,6 +341,42 @@ def audit(path: schemas.VenuePath, query: schemas.AuditQuery) -> Response:
 
 
 @blueprint.get(
+    "/venues/<venue_id>/dead-letters",
+    tags=[DATA],
+    security=BEARER,
+    responses={200: schemas.Letters, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def dead_letters(path: schemas.VenuePath, query: schemas.LettersQuery) -> Response:
+    """Providers' messages that were given up, the newest first. For venue_admin."""
+    return _letters(path.venue_id, query)
+
+
+@blueprint.get(
+    "/venues/<venue_id>/dead-letters/<letter_id>",
+    tags=[DATA],
+    security=BEARER,
+    responses={200: schemas.LetterShown, **OF_A_VENUE},
+)
+@called_at_venue("venue_admin")
+def dead_letter(path: schemas.LetterPath) -> Response:
+    """One of these with what it held, masked. For venue_admin."""
+    return _letter_shown(path.venue_id, path.letter_id)
+
+
+@blueprint.post(
+    "/venues/<venue_id>/replays",
+    tags=[DATA],
+    security=BEARER,
+    responses={200: schemas.Replayed, **OF_A_VENUE, **WITH_A_BODY},
+)
+@called_at_venue("venue_admin")
+def replay_dead_letters(path: schemas.VenuePath, body: schemas.Replay) -> Response:
+    """Have them worked on again; safe to repeat. For venue_admin."""
+    return _replayed(path.venue_id, body)
+
+
+@blueprint.get(
     "/venues/<venue_id>/tokens",
     tags=[ACCESS],
     security=BEARER,
@@ -618,6 +656,98 @@ def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> A
         provider, action, venue_id=body.venue_id, reason=body.reason, actor=_who().email
     )
     return "", 204
+
+
+@blueprint.get(
+    "/dead-letters",
+    tags=[ADMINISTRATION],
+    security=BEARER,
+    responses={200: schemas.Letters, **_problems(401, 403, 422, 429, 500)},
+)
+@called_by_administrators
+def stray_dead_letters(query: schemas.LettersQuery) -> Response:
+    """Messages about accounts that nobody had connected when they were given up, the newest first.
+    For administrators."""
+    return _letters(NO_VENUE, query)
+
+
+@blueprint.get(
+    "/dead-letters/<letter_id>",
+    tags=[ADMINISTRATION],
+    security=BEARER,
+    responses={200: schemas.LetterShown, **_problems(401, 403, 404, 422, 429, 500)},
+)
+@called_by_administrators
+def stray_dead_letter(path: schemas.StrayLetterPath) -> Response:
+    """One of these with what it held, masked. For administrators."""
+    return _letter_shown(NO_VENUE, path.letter_id)
+
+
+@blueprint.post(
+    "/replays",
+    tags=[ADMINISTRATION],
+    security=BEARER,
+    responses={200: schemas.Replayed, **_problems(401, 403, 413, 422, 429, 500)},
+)
+@called_by_administrators
+def replay_stray_dead_letters(body: schemas.Replay) -> Response:
+    """Have them worked on again, for whoever has connected the accounts since; safe to repeat. For
+    administrators."""
+    return _replayed(NO_VENUE, body)
+
+
+def _letters(scope: str, query: schemas.LettersQuery) -> Response:
+    with portal().scoped(scope) as session:
+        rows = find(session, _asked(query), limit=query.limit, before=query.before)
+    items = [schemas.Letter(**_letter(row)) for row in rows]
+    return _json(
+        schemas.Letters(items=items, next=items[-1].id if len(items) == query.limit else None)
+    )
+
+
+def _letter_shown(scope: str, letter_id: int) -> Response:
+    with portal().scoped(scope) as session:
+        found = show(session, letter_id, Asked(status=DEAD))
+    if found is None:
+        abort(404, "There is no such message, or it is being worked on again.")
+    return _json(schemas.LetterShown(**_letter(found), payload=found["payload"]))
+
+
+def _replayed(scope: str, body: schemas.Replay) -> Response:
+    with portal().scoped(scope) as session:
+        again = replay_letters(session, scope, _asked(body), body.ids, actor=_who().email)
+    return _json(schemas.Replayed(replayed=again))
+
+
+def _asked(given: schemas.LettersFilter) -> Asked:
+    return Asked(
+        status=DEAD,
+        provider=given.provider,
+        event_type=given.type,
+        account_id=given.account,
+        reason=given.reason,
+        since=given.since,
+        until=given.until,
+    )
+
+
+def _letter(row: Mapping[str, Any]) -> dict[str, Any]:
+    provider = portal().providers.get(row["provider"])
+    title = provider.title if provider else row["provider"]
+    return {
+        "id": row["webhook_id"],
+        "provider": row["provider"],
+        "type": row["event_type"],
+        "account_id": row["account_id"],
+        "event_id": row["event_id"],
+        "created_at": row["event_created_at"],
+        "received_at": row["received_at"],
+        "given_up_at": row["processed_at"],
+        "attempts": row["attempts"],
+        "why": in_words(row["last_error"], title),
+        "error": row["last_error"],
+        "may_be_replayed": row["may_be_replayed"],
+    }
 
 
 def _rule(given: schemas.NewRule) -> mapping.Rule:

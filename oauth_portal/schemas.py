@@ -67,6 +67,37 @@ class SyncsQuery(Page):
     before: Instant | None = None
 
 
+class LettersFilter(In):
+    """Which dead letters; ``reason``: a part of why, ``since`` and ``until``: when it came in."""
+
+    provider: str | None = Field(default=None, pattern="^[a-z]{1,32}$")
+    type: Text | None = None
+    account: Text | None = None
+    reason: Text | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+class LettersQuery(LettersFilter, Page):
+    before: int | None = Field(default=None, ge=1, le=2**62)
+
+
+class LetterPath(VenuePath):
+    letter_id: int = Field(ge=1, le=2**62)
+
+
+class StrayLetterPath(BaseModel):
+    letter_id: int = Field(ge=1, le=2**62)
+
+
+class Replay(LettersFilter):
+    """All that the filters leave, of ``ids`` where they are given."""
+
+    ids: list[Annotated[int, Field(ge=1, le=2**62)]] | None = Field(
+        default=None, min_length=1, max_length=1000
+    )
+
+
 class AuditQuery(Page):
     before: int | None = Field(default=None, ge=1, le=2**62)
 
@@ -248,6 +279,39 @@ class Deed(BaseModel):
 class Deeds(BaseModel):
     items: list[Deed]
     next: int | None
+
+
+class Letter(BaseModel):
+    """A provider's message that was given up. ``why``: in words; ``error``: as it is on record;
+    ``may_be_replayed``: what it held is there still."""
+
+    id: int
+    provider: str
+    type: str
+    account_id: str | None
+    event_id: str
+    created_at: datetime | None
+    received_at: datetime
+    given_up_at: datetime | None
+    attempts: int
+    why: str
+    error: str | None
+    may_be_replayed: bool
+
+
+class Letters(BaseModel):
+    items: list[Letter]
+    next: int | None
+
+
+class LetterShown(Letter):
+    """``payload``: what it held, secrets and personal data masked."""
+
+    payload: Any
+
+
+class Replayed(BaseModel):
+    replayed: int = Field(description="Messages that will be worked on again.")
 
 
 class Token(BaseModel):

@@ -32,7 +32,7 @@ STATUSES = ("pending", "claimed", "done", "ignored", "dead")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """ISO 8601, of UTC where it says nothing else."""
 
     name = "TIME"

@@ -5,17 +5,19 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, insert
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from development.processes import free_port
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import integration_webhooks
 from integration_pipelines.core.users import invite
 from oauth_portal import create_app
 from oauth_portal.portal import EXTENSION
@@ -30,6 +32,14 @@ MANAGER, VIEWER, OTHER, ADMIN = (
 )
 
 SignIn = Callable[..., "Browser"]
+
+LETTERS = (
+    ("hall", "M-hall", "payment.updated", "given up after 8 attempts: payments: it is down"),
+    ("hall", "M-hall", "refund.updated", "it is not authentic: no signature fits"),
+    ("bar", "M-bar", "payment.updated", "given up after 8 attempts: payments: it is down"),
+    (None, "M-nobody", "payment.updated", "no venue has connected this account"),
+)
+"""Dead letters of Square's: venue, account, type, and why."""
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +69,39 @@ def people(venue: Callable[..., str], owner_engine: Engine) -> None:
     ):
         with owner_engine.begin() as session:
             invite(session, email, venue_id=venue_id, role=role, is_admin=email == ADMIN)
+
+
+@pytest.fixture
+def letters(people: None, connect: Callable[..., UUID], pipeline_engine: Engine) -> list[int]:
+    """LETTERS, by their ids."""
+    ids = {slug: connect(slug, "square", f"M-{slug}") for slug in ("hall", "bar")}
+    made = []
+    payload = {
+        "merchant_id": "M-1",
+        "data": {"id": "p1", "object": {"buyer_email_address": "ana@mail.example", "note": "Hi"}},
+    }
+    for venue_id, account, kind, reason in LETTERS:
+        with pipeline_engine.begin() as session:
+            made.append(
+                session.execute(
+                    insert(integration_webhooks)
+                    .values(
+                        provider="square",
+                        venue_id=venue_id,
+                        connection_id=ids.get(venue_id or ""),
+                        account_id=account,
+                        event_id=f"e{len(made)}",
+                        event_type=kind,
+                        payload=payload,
+                        status="dead",
+                        attempts=8,
+                        processed_at=func.now(),
+                        last_error=reason,
+                    )
+                    .returning(integration_webhooks.c.webhook_id)
+                ).scalar_one()
+            )
+    return made
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Engine
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
 
 from integration_pipelines.core.credentials import open_connections
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.settings import Settings
 from tests.oauth_portal.conftest import ADMIN, MANAGER, SignIn
 
 
@@ -54,3 +57,59 @@ def test_only_administrators_find_the_switches(
         assert admin.post("/admin/stripe", form).status_code == 400
     assert admin.post("/admin/nothing", {"action": "pause"}).status_code == 404
     assert due(pipeline_engine) == {"hall", "bar"}
+
+
+class TestWebhooks:
+    """What an administrator is told of webhooks."""
+
+    SECRET = "verifier-of-the-test"
+
+    @pytest.fixture
+    def here(self, here: Settings) -> Settings:
+        return here.model_copy(
+            update={
+                "webhook_base_url": "https://hooks.example",
+                "quickbooks_webhook_token": SecretStr(self.SECRET),
+                "square_webhook_signature_key": None,
+            }
+        )
+
+    def test_what_to_paste_and_whether_secrets_are_set_is_told_and_never_the_secret(
+        self, sign_in: SignIn, letters: list[int]
+    ) -> None:
+        page = sign_in(ADMIN).get("/admin").text
+        assert "paste https://hooks.example/webhooks/quickbooks as the endpoint URL" in page
+        assert "<code>QUICKBOOKS_WEBHOOK_TOKEN</code> is set" in page
+        assert "<code>SQUARE_WEBHOOK_SIGNATURE_KEY</code> is not set" in page
+        assert "Nothing is signed" in page
+        assert self.SECRET not in page
+        assert "Failed messages of no venue</a>: 1." in page
+
+    def test_each_venues_endpoints_are_shown_with_what_is_wrong(
+        self, sign_in: SignIn, connect: Callable[..., object], pipeline_engine: Engine, people: None
+    ) -> None:
+        for number, (venue_id, checked, error) in enumerate(
+            (
+                ("hall", "now() - '3 hours'::interval", None),
+                ("hall", "now()", "the audience is full"),
+                ("bar", "NULL", None),
+            )
+        ):
+            if number != 1:
+                connect(venue_id, "mailchimp", f"dc-{venue_id}")
+            with pipeline_engine.begin() as session:
+                venue_scope(session, venue_id)
+                session.execute(
+                    text(
+                        "INSERT INTO control.webhook_endpoints (venue_id, connection_id, path_hash,"
+                        " provider, account_id, checked_at, error) SELECT venue_id, connection_id,"
+                        f" '{number}', provider, account_id, {checked}, :error"
+                        " FROM control.connections WHERE venue_id = :venue_id"
+                    ),
+                    {"venue_id": venue_id, "error": error},
+                )
+        page = sign_in(ADMIN).get("/admin").text
+        assert "3 hours ago" in page and "the audience is full" in page
+        shown = page.split('aria-label="Endpoints of single accounts"')[1].split("</table>")[0]
+        assert shown.count("<th scope") == 2
+        assert "never" in shown, "the bar's has not been looked at"

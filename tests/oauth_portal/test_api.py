@@ -91,6 +91,7 @@ def ways(app: Flask, venue_id: str) -> list[tuple[str, str]]:
         "provider": "stripe",
         "target_table": "customers",
         "target_field": "name",
+        "letter_id": "1",
     }
     found = []
     for rule in app.url_map.iter_rules():
@@ -115,6 +116,7 @@ BODIES = {
     "mappings": RULE_OF_NAME,
     "mappings/preview": RULE_OF_NAME,
     "rollback": {"to": 1},
+    "replays": {},
 }
 
 
@@ -161,7 +163,8 @@ def test_a_viewer_looks_and_changes_nothing(app: Flask, call: Callable[..., Call
         if "/hall" not in path:
             continue
         answer = viewer(method, path, body_of(path))
-        looks = method == "GET" and not path.endswith(("tokens", "members"))
+        of_managers = ("tokens", "members", "dead-letters", "dead-letters/1")
+        looks = method == "GET" and not path.endswith(of_managers)
         assert answer.status_code == (200 if looks else 403), (method, path)
     for role in ("viewer", "venue_admin"):
         refused = call(role=role)("PUT", "/integrations/stripe", {"state": "disabled"})
@@ -489,6 +492,60 @@ def test_a_mapping_that_fails_on_every_row_is_refused_and_says_why(
     assert refused.status_code == 422
     assert "is not a single value, in all of the 3 latest rows" in refused.json["detail"]
     assert call()("GET", "/venues/hall/mappings").json["items"] == []
+
+
+def test_dead_letters_are_told_masked_and_replayed_by_id_and_by_filter(
+    call: Callable[..., Caller],
+    letters: list[int],
+    subjects: None,
+    here: Settings,
+    pipeline_engine: Engine,
+) -> None:
+    manager, at = call(), "/venues/hall/dead-letters"
+    replays = "/venues/hall/replays"
+    told = manager("GET", at).json
+    assert [each["id"] for each in told["items"]] == [letters[1], letters[0]]
+    assert told["items"][1]["why"].startswith("Square told us of a change")
+    assert manager("GET", f"{at}?limit=1").json["next"] == letters[1]
+    by_filter = {
+        "reason=AUTHENTIC": [letters[1]],
+        "type=payment.updated": [letters[0]],
+        "account=M-bar": [],
+        "provider=square&since=2026-01-01T00:00:00Z": [letters[1], letters[0]],
+        "until=2026-01-01T00:00:00Z": [],
+        f"before={letters[1]}": [letters[0]],
+    }
+    for query, expected in by_filter.items():
+        found = manager("GET", f"{at}?{query}").json["items"]
+        assert [each["id"] for each in found] == expected, query
+    held = manager("GET", f"{at}/{letters[0]}").json["payload"]
+    assert held["data"] == {
+        "id": "p1",
+        "object": {"buyer_email_address": "[e-mail]", "note": "[personal]"},
+    }
+    for theirs in letters[2:]:
+        assert manager("GET", f"{at}/{theirs}").status_code == 404
+        assert manager("POST", replays, {"ids": [theirs]}).json == {"replayed": 0}
+    one = {"ids": [letters[0]], "type": "payment.updated"}
+    assert manager("POST", replays, one).json == {"replayed": 1}
+    assert manager("POST", replays, one).json == {"replayed": 0}, "safe to repeat"
+    assert manager("GET", f"{at}/{letters[0]}").status_code == 404
+    assert manager("POST", replays, {"reason": "signature"}).json == {"replayed": 1}
+    deeds = [each["action"] for each in manager("GET", "/venues/hall/audit").json["items"]]
+    assert deeds.count("had a failed message worked on again") == 2
+
+    for method, path in (("GET", "/dead-letters"), ("GET", f"/dead-letters/{letters[3]}")):
+        assert manager(method, path).status_code == 403
+    assert manager("POST", "/replays", {}).status_code == 403
+    admin = call(bearer=encoded(claims_of(here, sub="admin-subject", venue_id=None, role="admin")))
+    (stray,) = admin("GET", "/dead-letters").json["items"]
+    assert (stray["id"], stray["account_id"]) == (letters[3], "M-nobody")
+    assert admin("GET", f"/dead-letters/{letters[3]}").json["payload"]["data"]["id"] == "p1"
+    assert admin("GET", f"/dead-letters/{letters[2]}").status_code == 404
+    assert admin("POST", "/replays", {}).json == {"replayed": 1}
+    with pipeline_engine.connect() as session:
+        left = text("SELECT webhook_id FROM control.integration_webhooks WHERE status = 'dead'")
+        assert session.scalars(left).all() == [letters[2]]
 
 
 def test_administrators_switch_providers(

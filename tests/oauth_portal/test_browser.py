@@ -217,5 +217,35 @@ def test_an_administrator_divides_an_account_and_lets_people_and_programs_in(
     expect(page.get_by_role("alert")).to_contain_text("Somebody has to manage the venue")
 
     page.get_by_role("link", name="All venues").click()
-    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.get_by_role("region", name="Venues").locator("tbody tr")).to_have_count(2)
     looked_at(page, "administration")
+
+
+@pytest.mark.timeout(180)
+def test_a_manager_looks_at_failed_messages_and_has_them_worked_on_again(
+    page: Page, served: str, letters: list[int]
+) -> None:
+    page.goto(f"{served}/venues/hall")
+    page.get_by_label("E-mail").fill(MANAGER)
+    page.get_by_role("button", name="Sign in for development").click()
+    page.get_by_role("link", name="Failed messages").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Failed messages of Hall")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    looked_at(page, "failed-messages")
+    page.get_by_text("Choose among them").click()
+    page.get_by_label("Why it failed").select_option("not signed")
+    page.get_by_role("button", name="Show these").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Square: refund.updated").click()
+    expect(page.get_by_role("region", name="What it held")).to_contain_text("[e-mail]")
+    looked_at(page, "failed-message")
+    page.get_by_role("button", name="Work on it again").click()
+    expect(page.get_by_role("status")).to_have_text("1 message will be worked on again.")
+    page.get_by_role("button", name="Work on it again").click()
+    expect(page.get_by_text("There is none: all that came was worked on.")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{served}/admin/dead-letters")
+    page.get_by_label("E-mail").fill(ADMIN)
+    page.get_by_role("button", name="Sign in for development").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    looked_at(page, "failed-messages-of-no-venue")
