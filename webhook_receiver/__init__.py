@@ -31,6 +31,7 @@ from integration_pipelines.core.logs import configure_logging
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.providers import PROVIDERS
+from webhook_receiver.metrics import scrape
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     engine = create_engine(settings, Role.RECEIVER, application_name="receiver")
     app.extensions[EXTENSION] = Receiver(settings, engine, threading.BoundedSemaphore(AT_ONCE))
     app.add_url_rule("/health", view_func=health)
+    app.add_url_rule("/metrics", view_func=metrics)
     app.add_url_rule("/webhooks/<name>", view_func=receive, methods=["POST"])
     app.add_url_rule("/webhooks/<name>/<path>", "of_path", receive, methods=["POST"])
     app.add_url_rule("/webhooks/<name>/<path>", "validate", validate, methods=["GET"])
@@ -81,6 +83,11 @@ def health() -> Any:
     except SQLAlchemyError:
         return _answer(503, "the database does not answer")
     return jsonify({"status": "ok"})
+
+
+def metrics() -> Response:
+    """How all venues together stand, for Prometheus."""
+    return scrape(_receiver().engine, _receiver().settings, PROVIDERS)
 
 
 def validate(name: str, path: str) -> Any:

@@ -74,7 +74,7 @@ METRICS = """
         SELECT 'breakers_open', h.provider, NULL, count(*) FROM control.integration_health h
         WHERE h.breaker <> 'closed' GROUP BY 2
         UNION ALL
-        SELECT 'reads', r.provider, NULL, sum(r.cost) FROM control.integration_costs r
+        SELECT 'metered_reads_used', r.provider, NULL, sum(r.cost) FROM control.integration_costs r
         WHERE r.day >= date_trunc('month', now(), 'UTC')::date GROUP BY 2;
     END
 """
