@@ -24,7 +24,7 @@ _PERSONAL = {
         " line2 line3 latitude longitude lat lng coordinates geo district county"
     ),
     "personal": (
-        "birth birthday birthdate dob gender ssn tax vat ein last4 exp expiry fingerprint bin"
+        "birth birthday birthdate dob gender ssn vat ein last4 exp expiry fingerprint bin"
         " iban bic routing ip merges metadata note notes memo description comment comments message"
         " reference evidence custom attributes attribute answer answers passport"
     ),
@@ -59,7 +59,10 @@ def masked(payload: Any) -> Any:
 
 def _masked(name: str, value: Any, kind: str | None) -> Any:
     if isinstance(value, dict):
-        return {_name(key): _masked(key, held, kind or _kind(key)) for key, held in value.items()}
+        return {
+            _name(key): _masked(key, held, kind or (None if _is_amount(key, held) else _kind(key)))
+            for key, held in value.items()
+        }
     if isinstance(value, list):
         return [_masked(name, each, kind) for each in value]
     if value is None or isinstance(value, bool):
@@ -75,6 +78,8 @@ def _kind(name: str) -> str | None:
     """Of what is held by this name: None where that shows from each value."""
     if is_secret_name(name):
         return "secret"
+    if "tax" in _words(name) and name.lower().endswith(("id", "ids", "number", "identifier")):
+        return "personal"
     for word in _words(name):
         if word in _KINDS_OF_WORD:
             return _KINDS_OF_WORD[word]
@@ -89,7 +94,7 @@ def _text(name: str, value: str) -> str:
         or _UUID.fullmatch(value)
         or (name.rstrip("]").lower().endswith(("id", "ids")) and _ID.fullmatch(value))
         or (words & _CODES and _CODE.fullmatch(value))
-        or (words & _AMOUNTS and _NUMBER.fullmatch(value))
+        or _is_amount(name, value)
         or _TYPED_ID.fullmatch(value)
     ):
         return redact(value)
@@ -98,6 +103,14 @@ def _text(name: str, value: str) -> str:
     if "://" in value:
         return "[link]"
     return "[phone]" if _PHONE.fullmatch(value) else "[text]"
+
+
+def _is_amount(name: str, value: Any) -> bool:
+    if _AMOUNTS.isdisjoint(_words(name)):
+        return False
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+    )
 
 
 def _name(name: str) -> str:
