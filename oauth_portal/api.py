@@ -267,6 +267,27 @@ def request_sync(path: schemas.ProviderPath) -> Any:
     return _json(schemas.Requested(waiting=not added), 202)
 
 
+@blueprint.post(
+    "/venues/<venue_id>/connections/<provider>/deletions",
+    tags=[CONNECTIONS],
+    security=BEARER,
+    responses={202: schemas.Requested, **OF_A_VENUE, **_problems(409)},
+)
+@called_at_venue("venue_admin")
+def confirm_deletions(path: schemas.ProviderPath) -> Any:
+    """Say that what vanished at the provider is gone, where the cure is confirm. For venue_admin.
+
+    The streams in question are read whole again, and what is gone there is marked as deleted here.
+    """
+    provider = asked_provider(path.provider)
+    held = asked_connection(path.venue_id, provider)
+    if not held.is_due:
+        return problem(409, TITLES[409], _stands(path.venue_id, provider).headline)
+    if not connecting.confirm_deletions(portal(), held, actor=_who().email):
+        return problem(409, TITLES[409], f"Nothing of {provider.title} waits for that.")
+    return _json(schemas.Requested(waiting=False), 202)
+
+
 @blueprint.get(
     "/venues/<venue_id>/syncs",
     tags=[DATA],

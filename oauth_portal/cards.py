@@ -40,12 +40,19 @@ CAUSES = {
 }
 OURS = "Something is wrong on our side. We have been told, and nothing of yours is lost."
 """What a manager reads of each kind of error."""
+CURES = {
+    "access_revoked": "reconnect",
+    "refused": "reconnect",
+    "confirmation_needed": "confirm",
+}
+"""The button that helps against it; against any other, to sync again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """One provider at one venue. ``state``: available, unavailable, waiting, syncing, well,
-    attention or paused. ``cure``: the one button that helps: connect, reconnect, sync or none."""
+    attention or paused. ``cure``: the one button that helps: connect, reconnect, confirm, sync or
+    none."""
 
     provider: Provider
     state: str
@@ -142,8 +149,8 @@ def _card(
     if held["breaker"] != "closed":
         return Card(provider, "attention", cause("breaker_open", title), None, **facts)
     if held["failing_streams"]:
-        kind = work.error_kind if work else None
-        cure = "reconnect" if kind == "refused" else "sync"
+        kind = held["error_kind"]
+        cure = CURES.get(kind, "sync")
         return Card(
             provider, "attention", cause(kind, title), cure, reason=held["last_error"], **facts
         )
@@ -198,7 +205,6 @@ def _work(session: Session) -> dict[str, Any]:
             func.count(sync_logs.c.finished_at).label("done"),
             func.sum(sync_logs.c.fetched).label("fetched"),
             func.bool_or(sync_logs.c.outcome == "running").label("running"),
-            func.max(sync_logs.c.error_kind).label("error_kind"),
         )
         .join(newest, sync_logs.c.sync_id == newest.c.sync_id)
         .group_by(sync_logs.c.provider)
@@ -219,7 +225,6 @@ def _work(session: Session) -> dict[str, Any]:
             latest.c.done,
             func.coalesce(latest.c.fetched, 0).label("fetched"),
             func.coalesce(latest.c.running, False).label("running"),
-            latest.c.error_kind,
             func.coalesce(waiting.c.waiting, 0).label("waiting"),
         )
         .select_from(integrations)

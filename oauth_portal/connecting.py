@@ -22,6 +22,7 @@ from integration_pipelines.core.credentials import (
 from integration_pipelines.core.errors import (
     AccessRevoked,
     ConfigurationError,
+    ConfirmationNeeded,
     IntegrationError,
     Refused,
     VaultError,
@@ -35,11 +36,13 @@ from integration_pipelines.core.ingest import (
     unconnected_client,
 )
 from integration_pipelines.core.ingest import divide as share_out
+from integration_pipelines.core.ingest.batch import request_sync
 from integration_pipelines.core.oauth import Consent
 from integration_pipelines.core.provider import Account, Provider
 from integration_pipelines.core.tables import oauth_states, pending_connections, sync_queue
 from integration_pipelines.core.transport import RetryPolicy, open_transport
 from oauth_portal.cards import cause
+from oauth_portal.history import streams
 from oauth_portal.people import Person, note
 from oauth_portal.portal import Portal
 from oauth_portal.sessions import hashed
@@ -48,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 GOOD_FOR = timedelta(minutes=10)
 PENDING = "pending_connection"
+BY_HAND = 10
+"""The priority of a sync that somebody waits for."""
 PATIENCE = RetryPolicy(attempts=3, total=20, longest_wait=5)
 """Somebody is waiting for the page."""
 
@@ -353,11 +358,38 @@ def ask_for_sync(portal: Portal, *, venue_id: str, provider: str, actor: str) ->
             return False
         session.execute(
             insert(sync_queue).values(
-                venue_id=venue_id, provider=provider, priority=10, requested_by=actor
+                venue_id=venue_id, provider=provider, priority=BY_HAND, requested_by=actor
             )
         )
         note(session, venue_id, actor, "asked for a sync", provider)
         return True
+
+
+def confirm_deletions(portal: Portal, held: Connection, *, actor: str) -> bool:
+    """Somebody says that what vanished from the streams that ask for it is gone: they are read
+    whole again, and may lose more than a full pass deletes by itself. False where none asks."""
+    with portal.scoped(held.venue_id) as session:
+        asking = [
+            each["stream"]
+            for each in streams(session, provider=held.provider)
+            if each["error_kind"] == ConfirmationNeeded.kind
+        ]
+        if not asking:
+            return False
+        request_sync(
+            session,
+            held,
+            requested_by=actor,
+            streams=asking,
+            full=True,
+            allow_deletes=asking,
+            priority=BY_HAND,
+        )
+        note(
+            session, held.venue_id, actor, "confirmed that what vanished is gone", held.provider,
+            streams=asking,
+        )  # fmt: skip
+    return True
 
 
 def _others(portal: Portal, offer: _Offer, venue_id: str) -> list[Share]:

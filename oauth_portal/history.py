@@ -8,6 +8,7 @@ from sqlalchemy import Connection as Session
 from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from integration_pipelines.core.status import NOT_SUCCEEDED, worst
 from integration_pipelines.core.tables import (
     audit_log,
     connections,
@@ -58,9 +59,9 @@ def syncs(
                 func.sum(sync_logs.c.updated).label("updated"),
                 func.sum(sync_logs.c.deleted).label("deleted"),
                 func.bool_or(sync_logs.c.outcome == "running").label("running"),
-                func.count().filter(sync_logs.c.outcome == "failed").label("failed"),
+                func.count().filter(sync_logs.c.outcome.in_(NOT_SUCCEEDED)).label("failed"),
                 func.count().label("streams"),
-                func.max(sync_logs.c.error_kind).label("error_kind"),
+                worst(sync_logs, "error_kind").label("error_kind"),
             )
             .where(sync_logs.c.sync_id.in_(select(recent.c.sync_id)))
             .group_by(sync_logs.c.sync_id, sync_logs.c.provider)

@@ -188,6 +188,19 @@ def sync(venue_id: str, provider_name: str) -> Any:
     return redirect(url_for("pages.venue", venue_id=venue_id), 303)
 
 
+@blueprint.post("/venues/<venue_id>/<provider_name>/deletions")
+@at_venue("venue_admin")
+def confirm_deletions(venue_id: str, provider_name: str) -> Any:
+    """Yes, what vanished there is gone."""
+    provider = asked_provider(provider_name)
+    held = asked_connection(venue_id, provider)
+    if not held.is_due:
+        flash(f"{provider.title} cannot be synced as it stands.")
+    elif not connecting.confirm_deletions(portal(), held, actor=person_here().email):
+        flash(f"Nothing of {provider.title} waits for that any more.")
+    return redirect(url_for("pages.venue", venue_id=venue_id), 303)
+
+
 @blueprint.post("/venues/<venue_id>/<provider_name>/test")
 @at_venue("venue_admin")
 def test(venue_id: str, provider_name: str) -> Any:

@@ -198,7 +198,7 @@ class Connection(BaseModel):
     title: str
     state: Literal["available", "unavailable", "waiting", "syncing", "well", "attention", "paused"]
     headline: str
-    cure: Literal["connect", "reconnect", "sync"] | None
+    cure: Literal["connect", "reconnect", "confirm", "sync"] | None
     portal_url: str
     account: Account | None
     rows: int

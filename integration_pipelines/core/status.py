@@ -5,9 +5,9 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, case, func, select
 from sqlalchemy import Connection as Session
-from sqlalchemy import and_, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 
 from integration_pipelines.core.credentials import TELL_BEFORE, consent_ends
 from integration_pipelines.core.provider import Provider
@@ -21,6 +21,33 @@ from integration_pipelines.core.tables import (
     sync_cursors,
     sync_logs,
 )
+
+NOT_SUCCEEDED = ("failed", "abandoned")
+SEVERITY = (
+    "access_revoked",
+    "refused",
+    "confirmation_needed",
+    "ours",
+    "not_found",
+    "malformed",
+    "breaker_open",
+    "rate_limited",
+    "transient",
+)
+"""Kinds of error, the worst first: what its venue has to see to, what we have ("ours": all kinds
+not named here), and what passes by itself."""
+
+
+def worst(logs: Any, column: str) -> ColumnElement[Any]:
+    """``column`` of the row, in a group of rows of `sync_logs`, whose error is the worst."""
+    rank = case(
+        {kind: place for place, kind in enumerate(SEVERITY)},
+        value=logs.c.error_kind,
+        else_=SEVERITY.index("ours"),
+    )
+    succeeded = logs.c.outcome.not_in(NOT_SUCCEEDED)
+    ordered = aggregate_order_by(logs.c[column], succeeded, rank, logs.c.stream)
+    return func.array_agg(ordered, type_=ARRAY(Text))[1]
 
 
 def stray_dead_letters(session: Session) -> int:
@@ -39,9 +66,10 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
 
     ``oldest_cursor_at`` and ``newest_cursor_at``: up to when the least and the most fresh of its
     streams is complete; the oldest is None while a stream has not been read once.
-    ``failing_streams``: those whose latest sync did not succeed. ``consent_ends_soon``: when what
-    the venue allowed ends, if that is near. ``repaired`` and ``missing`` are
-    rows and objects, None before the first full pass and the first census.
+    ``failing_streams``: those whose latest sync did not succeed, ``error_kind`` and ``last_error``
+    of the worst of them. ``consent_ends_soon``: when what the venue allowed ends, if that is near.
+    ``repaired`` and ``missing`` are rows and objects, None before the first full pass and the first
+    census.
     """
     cursors = (
         select(
@@ -55,7 +83,11 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
     )
     latest = (
         select(
-            sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.outcome, sync_logs.c.error
+            sync_logs.c.connection_id,
+            sync_logs.c.stream,
+            sync_logs.c.outcome,
+            sync_logs.c.error_kind,
+            sync_logs.c.error,
         )
         .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
         .where(sync_logs.c.outcome != "running")
@@ -66,9 +98,10 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         select(
             latest.c.connection_id,
             func.array_agg(latest.c.stream).label("streams"),
-            func.max(latest.c.error).label("error"),
+            worst(latest, "error_kind").label("error_kind"),
+            worst(latest, "error").label("error"),
         )
-        .where(latest.c.outcome != "succeeded")
+        .where(latest.c.outcome.in_(NOT_SUCCEEDED))
         .group_by(latest.c.connection_id)
         .subquery()
     )
@@ -125,6 +158,7 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
             cursors.c.newest.label("newest_cursor_at"),
             cursors.c.whole,
             func.coalesce(failing.c.streams, []).label("failing_streams"),
+            failing.c.error_kind,
             repaired.c.rows.label("repaired"),
             missing.c.objects.label("missing"),
             func.coalesce(dead.c.letters, 0).label("dead_letters"),

@@ -384,6 +384,7 @@ sync_queue = Table(
     _time("claimed_at"),
     _time("done_at"),
     Column("outcome", Text),
+    Column("allow_deletes", ARRAY(Text)),
     PrimaryKeyConstraint("venue_id", "request_id"),
     Index(None, "provider"),
     Index(
@@ -406,6 +407,7 @@ sync_batches = Table(
     _time("created_at", now=True),
     _time("done_at"),
     Column("outcome", Text),
+    Column("allow_deletes", ARRAY(Text)),
     PrimaryKeyConstraint("venue_id", "batch_id", "connection_id"),
     _connection(),
     Index(None, "batch_id"),

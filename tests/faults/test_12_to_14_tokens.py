@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
 
 from integration_pipelines.core.credentials import (
     Keeper,
@@ -262,14 +263,21 @@ def test_13_a_vault_that_fails_when_the_token_has_come_is_asked_again(
     assert hall.sync(streams=["customers"])["customers"].outcome == "succeeded"
 
 
-def test_14_a_revoked_token_pauses_its_own_venue_and_no_other(
+def test_14_a_revoked_token_pauses_its_own_venue_and_no_other_and_is_told_once(
     opened: Open, sandbox: Sandbox, account: QuickBooksAccount
 ) -> None:
     hall = opened(account)
     bar = opened(sandbox.quickbooks.create_account("bar", size=10), "bar")
     sandbox.quickbooks.tokens.revoke(account.id)
     before = stored(hall)
-    assert {result.error_kind for result in hall.sync().values()} == {"access_revoked"}
+    with capture_logs() as logs:
+        for _ in range(2):
+            told = {result.error_kind for result in hall.sync().values()}
+            assert told == {"access_revoked"}
+    (alert,) = (each for each in logs if each["log_level"] == "error")
+    assert (alert["event"], alert["venue_id"]) == ("access revoked", "hall")
+    assert "invalid_grant" in alert["cause"]
+    assert "/venues/hall/quickbooks/connect" in alert["cure"]
     assert not [result for result in bar.sync().values() if result.error]
     assert (status(hall).status, status(bar).status) == ("revoked", "active")
     assert stored(hall)[2:] == before[2:]

@@ -49,10 +49,10 @@ def pause_at(moment: str) -> None:
     checkpoint, write = syncing._Sync._checkpoint, psycopg.Copy.write
     committed = 0
 
-    def counted(self: Any, session: Any, held: Any, ending: Any = None) -> None:
+    def counted(self: Any, session: Any, held: Any, **options: Any) -> None:
         nonlocal committed
         has_pages = bool(held.pages)
-        checkpoint(self, session, held, ending)
+        checkpoint(self, session, held, **options)
         committed += has_pages
 
     def stop() -> None:

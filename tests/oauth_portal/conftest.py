@@ -16,12 +16,23 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from development.processes import free_port
+from integration_pipelines.core.credentials import Connection, Vault
+from integration_pipelines.core.ingest import StreamResult, open_client
+from integration_pipelines.core.ingest.batch import (
+    BatchItem,
+    claim_requests,
+    run_batch,
+    sync_item,
+)
+from integration_pipelines.core.provider import Client
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import integration_webhooks
 from integration_pipelines.core.users import invite
+from integration_pipelines.providers import PROVIDERS
 from oauth_portal import create_app
 from oauth_portal.portal import EXTENSION
 from provider_sandbox import Sandbox, running_sandbox
+from tests.connected import UNHURRIED
 from tests.providers.accounts import pointed_at
 
 MANAGER, VIEWER, OTHER, ADMIN = (
@@ -171,3 +182,21 @@ def sign_in(app: Flask, here: Settings) -> SignIn:
         return browser
 
     return signed_in
+
+
+def run_what_was_asked_for(settings: Settings, engine: Engine) -> None:
+    """As the sensor and its run do."""
+    with engine.begin() as session:
+        claimed = claim_requests(session, limit=100)
+    assert claimed is not None
+    vault = Vault(settings)
+
+    def sync_one(item: BatchItem) -> list[StreamResult]:
+        provider = PROVIDERS[item.connection.provider]
+
+        def opened(connection: Connection) -> Client:
+            return open_client(settings, engine, vault, provider, connection, limits=UNHURRIED)
+
+        return sync_item(engine, item, provider=provider, open_client=opened)
+
+    list(run_batch(engine, batch_id=claimed, sync_one=sync_one, concurrency=4))

@@ -4,7 +4,9 @@ screens, watches a first sync end, sees a broken token named, and reconnects."""
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,21 +14,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 from sqlalchemy import Engine
 
-from integration_pipelines.core.credentials import Connection, Vault
-from integration_pipelines.core.ingest import StreamResult, open_client
-from integration_pipelines.core.ingest.batch import (
-    BatchItem,
-    claim_requests,
-    run_batch,
-    sync_item,
-)
-from integration_pipelines.core.provider import Client
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
 from tests.conftest import NewDatabase
-from tests.connected import UNHURRIED
-from tests.oauth_portal.conftest import ADMIN, MANAGER
+from tests.faults.moments import Hold
+from tests.oauth_portal.conftest import ADMIN, MANAGER, run_what_was_asked_for
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -87,24 +80,6 @@ def looked_at(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def run_what_was_asked_for(settings: Settings, engine: Engine) -> None:
-    """As the sensor and its run do."""
-    with engine.begin() as session:
-        claimed = claim_requests(session, limit=100)
-    assert claimed is not None
-    vault = Vault(settings)
-
-    def sync_one(item: BatchItem) -> list[StreamResult]:
-        provider = PROVIDERS[item.connection.provider]
-
-        def opened(connection: Connection) -> Client:
-            return open_client(settings, engine, vault, provider, connection, limits=UNHURRIED)
-
-        return sync_item(engine, item, provider=provider, open_client=opened)
-
-    list(run_batch(engine, batch_id=claimed, sync_one=sync_one, concurrency=4))
-
-
 @pytest.mark.timeout(180)
 def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
     page: Page,
@@ -112,7 +87,10 @@ def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
     here: Settings,
     sandbox: Sandbox,
     pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    module = import_module("integration_pipelines.core.ingest.sync")
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.2)
     accounts = {
         name: getattr(sandbox, name).create_account("in-the-browser", name="Big Hall", size=5)
         for name in PROVIDERS
@@ -137,8 +115,15 @@ def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
         expect(page.get_by_role("status").first).to_contain_text("is connected: Big Hall")
     looked_at(page, "waiting")
 
-    run_what_was_asked_for(here, pipeline_engine)
-    # The cards turn by themselves.
+    hold = sandbox.faults.add(Hold(provider="square", path="/v2/team-members/search"))
+    assert isinstance(hold, Hold)
+    syncing = threading.Thread(target=run_what_was_asked_for, args=(here, pipeline_engine))
+    syncing.start()
+    # The cards count along, and turn by themselves.
+    expect(page.locator("#card-square")).to_contain_text(re.compile(r"[1-9]\d* of 17 parts"))
+    looked_at(page, "syncing")
+    hold.release()
+    syncing.join()
     expect(page.locator(".card.well")).to_have_count(4)
     looked_at(page, "well")
     page.get_by_role("link", name="History", exact=True).click()

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
+import structlog
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, func, select, update
 from sqlalchemy import Connection as Session
@@ -27,6 +28,8 @@ from integration_pipelines.core.tables import (
     venue_api_keys,
     webhook_endpoints,
 )
+
+log = structlog.get_logger(__name__)
 
 OAUTH_SECRETS = ("access_token", "refresh_token")
 OAUTH_TIMES = ("expires_at", "refresh_expires_at")
@@ -293,8 +296,8 @@ def disconnect(session: Session, connection: Connection) -> None:
 
 def mark_revoked(session: Session, connection: Connection, *, reason: str) -> bool:
     """Note that the provider refuses the credential: nothing is synced until it is connected
-    again. False, and nothing happens, if it is no longer active or has new credentials since
-    ``connection`` was read."""
+    again, and whoever runs this is alerted, once. False, and nothing happens, if it is no longer
+    active or has new credentials since ``connection`` was read."""
     marked = session.execute(
         update(connections)
         .where(
@@ -304,7 +307,18 @@ def mark_revoked(session: Session, connection: Connection, *, reason: str) -> bo
         )
         .values(status="revoked", status_reason=redact(reason)[:LONGEST_REASON])
     )
-    return marked.rowcount > 0
+    if marked.rowcount == 0:
+        return False
+    log.error(
+        "access revoked",
+        venue_id=connection.venue_id,
+        provider=connection.provider,
+        account_id=connection.account_id,
+        cause=redact(reason)[:LONGEST_REASON],
+        cure=f"reconnect at /venues/{connection.venue_id}/{connection.provider}/connect of the "
+        "portal",
+    )
+    return True
 
 
 def rewrap_credentials(session: Session, vault: Vault, *, venue_id: str) -> int:

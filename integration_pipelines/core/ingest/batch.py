@@ -56,12 +56,14 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class BatchItem:
     """One connection to sync. ``streams`` None: all of them; ``objects``: ids by stream to read
-    again singly, first."""
+    again singly, first; ``allow_deletes``: the streams of which somebody has said that what
+    vanished is gone."""
 
     connection: Connection
     streams: tuple[str, ...] | None = None
     full: bool = False
     objects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    allow_deletes: tuple[str, ...] = ()
 
     def stream_names(self, provider: Provider) -> list[str]:
         """The streams it is about, in the provider's order."""
@@ -218,6 +220,7 @@ def create_batch(session: Session, items: Iterable[BatchItem]) -> UUID:
                 "streams": item.streams,
                 "objects": dict(item.objects) or None,
                 "full_pass": item.full,
+                "allow_deletes": item.allow_deletes or None,
             }
             for item in items
         ],
@@ -269,11 +272,13 @@ def request_sync(
     streams: Collection[str] | None = None,
     objects: Mapping[str, Sequence[str]] | None = None,
     full: bool = False,
+    allow_deletes: Collection[str] = (),
     priority: int = 0,
 ) -> UUID:
     """Ask in `control.sync_queue` for a sync, committed by the caller; a sensor claims it.
 
-    ``streams`` and ``objects`` as in `sync`: with objects alone, ``streams`` is empty.
+    ``streams``, ``objects`` and ``allow_deletes`` as in `sync`: with objects alone, ``streams`` is
+    empty.
     """
     request_id = uuid4()
     session.execute(
@@ -284,6 +289,7 @@ def request_sync(
             streams=None if streams is None else list(streams),
             objects=objects,
             full_pass=full,
+            allow_deletes=list(allow_deletes) or None,
             priority=priority,
             requested_by=requested_by,
         )
@@ -377,7 +383,8 @@ def changed_streams(
 def _item(connection: Connection, row: Any) -> BatchItem:
     """What a row of `sync_queue` or `sync_batches` asks for."""
     streams = None if row.streams is None else tuple(row.streams)
-    return BatchItem(connection, streams, row.full_pass, row.objects or {})
+    allowed = tuple(row.allow_deletes or ())
+    return BatchItem(connection, streams, row.full_pass, row.objects or {}, allowed)
 
 
 def _joined(one: BatchItem, other: BatchItem) -> BatchItem:
@@ -389,7 +396,8 @@ def _joined(one: BatchItem, other: BatchItem) -> BatchItem:
         name: tuple(dict.fromkeys([*one.objects.get(name, ()), *other.objects.get(name, ())]))
         for name in {**one.objects, **other.objects}
     }
-    return BatchItem(one.connection, streams, one.full or other.full, objects)
+    allowed = tuple(dict.fromkeys(one.allow_deletes + other.allow_deletes))
+    return BatchItem(one.connection, streams, one.full or other.full, objects, allowed)
 
 
 def _why_not(connection: Connection | None) -> str:
@@ -495,7 +503,7 @@ def sync_item(
             objects=item.objects,
             full=item.full,
             run_id=run_id,
-            allow_deletes=allow_deletes,
+            allow_deletes=allow_deletes or item.allow_deletes,
             on_landed=on_landed,
         )
     except Exception as error:

@@ -132,7 +132,7 @@ def sync(
     objects: Mapping[str, Sequence[str]] | None = None,
     full: bool = False,
     run_id: str | None = None,
-    allow_deletes: bool = False,
+    allow_deletes: bool | Collection[str] = False,
     on_landed: OnLanded | None = None,
     lock_wait: float = 60.0,
 ) -> list[StreamResult]:
@@ -140,7 +140,8 @@ def sync(
 
     ``objects``: ids by stream to read again singly first, also of streams not in ``streams``.
     ``full`` brings streams up to date, then reads everything again, counts what that repairs and
-    marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of a stream.
+    marks what vanished; ``allow_deletes`` lets such a pass delete more than 5% of any stream, or
+    of those it names.
     ``on_landed(session, stream, ids)`` is called in the transaction that lands these objects of
     ``objects``, and with None for the ids in the one that brings a whole stream up to date. What
     the provider or the venue does wrong is an outcome, not an exception. Another sync of the
@@ -210,6 +211,18 @@ class _Progress:
             return None
         return self.landed.changes - self.changes_before_pass
 
+    def ended(
+        self,
+        landed: Landed,
+        outcome: Outcome,
+        error: IntegrationError | None = None,
+        cursor_at: datetime | None = None,
+    ) -> "_Progress":
+        """What it is at its end, once ``landed`` is committed too."""
+        total = replace(self.landed)
+        total.add(landed)
+        return replace(self, landed=total, outcome=outcome, error=error, cursor_at=cursor_at)
+
 
 class _Sync:
     """One call of sync(), over however many database sessions it takes."""
@@ -224,7 +237,7 @@ class _Sync:
         objects: Mapping[str, Sequence[str]],
         full: bool,
         run_id: str | None,
-        allow_deletes: bool,
+        allow_deletes: bool | Collection[str],
         on_landed: OnLanded | None,
     ) -> None:
         self.on_landed = on_landed or _nobody_listens
@@ -234,7 +247,7 @@ class _Sync:
         self.client = client
         self.full = full
         self.run_id = run_id
-        self.allow_deletes = allow_deletes
+        self.may_delete = set(names if allow_deletes is True else allow_deletes or ())
         self.sync_id = uuid4()
         self.objects = {name: list(dict.fromkeys(ids)) for name, ids in objects.items()}
         self.streams = {name: _Progress() for name in names} | {
@@ -358,6 +371,8 @@ class _Sync:
                     self._count(session, {name: counts})
                     forget_missing(session, self.connection, stream=name, ids=found.gone)
                     self.on_landed(session, name, ids[:REFETCHED_AT_ONCE])
+                    if progress.mode == "refetch" and len(ids) <= REFETCHED_AT_ONCE:
+                        self._log_ends(session, {name: progress.ended(counts, "succeeded")})
                 progress.landed.add(counts)
                 del ids[:REFETCHED_AT_ONCE]
         except (AccessRevoked, BreakerOpen):
@@ -404,7 +419,8 @@ class _Sync:
         }
         if not ready:
             return
-        self._read(session, [plan for plan in self._plans(full=False) if plan.stream in ready])
+        plans = [plan for plan in self._plans(full=False) if plan.stream in ready]
+        self._read(session, plans, final=False)
         for name in ready:
             progress = self.streams[name]
             if isinstance(progress.error, AccessRevoked | BreakerOpen):
@@ -413,47 +429,67 @@ class _Sync:
                 progress.changes_before_pass = progress.landed.changes
             progress.outcome = progress.error = progress.cursor_at = None
 
-    def _read(self, session: Session, plans: Sequence[StreamPlan]) -> None:
-        """Land what the client reads, a checkpoint at a time."""
+    def _read(self, session: Session, plans: Sequence[StreamPlan], *, final: bool = True) -> None:
+        """Land what the client reads, a checkpoint at a time. ``final``: with its end here, a
+        stream's part in the sync is over."""
         if not plans:
             return
         pages = _Prefetched(self.client.extract(plans), BYTES_AHEAD)
         held = _Held()
         try:
             for item in pages:
+                if item is None:
+                    self._checkpoint(session, held, final=final)
+                    continue
                 progress = self.streams[item.stream]
                 progress.api_calls += item.calls
                 if isinstance(item, StreamFailed):
-                    self._end(item.stream, "failed", item.error)
+                    self._fail(session, item.stream, item.error, final=final)
                     continue
                 held.add(item)
                 if item.last and progress.cursor.tracks_pass:
-                    self._checkpoint(session, held, ending=item)
+                    self._checkpoint(session, held, ending=item, final=final)
                     try:
-                        self._sweep(session, item)
+                        self._sweep(session, item, final=final)
                     except (AccessRevoked, BreakerOpen):
                         raise
                     except ProviderError as error:
-                        self._end(item.stream, "failed", error)
+                        self._fail(session, item.stream, error, final=final)
                 elif held.is_due():
-                    self._checkpoint(session, held)
-            self._checkpoint(session, held)
+                    self._checkpoint(session, held, final=final)
+            self._checkpoint(session, held, final=final)
         except IntegrationError as error:
-            self._checkpoint(session, held)
+            self._checkpoint(session, held, final=final)
             for name, progress in self.streams.items():
                 if progress.outcome is None:
                     self._end(name, "failed", error)
         finally:
             pages.close()
 
-    def _checkpoint(self, session: Session, held: "_Held", ending: Page | None = None) -> None:
-        """Commit what is held: rows, cursors, ids seen, counts. ``ending`` is a pass's last page,
-        whose cursor waits until what vanished is known."""
+    def _fail(self, session: Session, name: str, error: IntegrationError, *, final: bool) -> None:
+        """This stream cannot be read; the others go on. ``final``: see _read."""
+        self._end(name, "failed", error)
+        if final:
+            with self._transaction(session):
+                self._log_ends(session, {name: self.streams[name]})
+
+    def _checkpoint(
+        self, session: Session, held: "_Held", *, final: bool, ending: Page | None = None
+    ) -> None:
+        """Commit what is held: rows, cursors, ids seen, counts, the streams that end with it
+        (``final``: see _read). ``ending`` is a pass's last page, whose cursor waits until what
+        vanished is known."""
         if not held.pages:
             return
         by_stream = held.take()
         landed: dict[str, Landed] = {}
         passes: dict[str, _Cursor] = {}
+        ends = {
+            page.stream: page.cursor_at
+            for pages in by_stream.values()
+            for page in pages
+            if page.cursor_at and page is not ending
+        }
         with self._transaction(session):
             driver = session.connection.driver_connection
             assert driver is not None
@@ -473,16 +509,24 @@ class _Sync:
                     if reached[-1].cursor_at is not None:
                         self.on_landed(session, name, None)
             self._count(session, landed)
-        for name, pages in by_stream.items():
+            if final:
+                self._log_ends(
+                    session,
+                    {
+                        name: self.streams[name].ended(landed[name], "succeeded", cursor_at=at)
+                        for name, at in ends.items()
+                    },
+                )
+        for name in by_stream:
             progress = self.streams[name]
             progress.landed.add(landed[name])
             progress.cursor = passes[name]
-            done = [page.cursor_at for page in pages if page.cursor_at and page is not ending]
-            if done:
-                self._end(name, "succeeded", cursor_at=done[-1])
+            if name in ends:
+                self._end(name, "succeeded", cursor_at=ends[name])
 
-    def _sweep(self, session: Session, last: Page) -> None:
-        """End a pass: what it did not see, and the provider does not know either, has vanished."""
+    def _sweep(self, session: Session, last: Page, *, final: bool) -> None:
+        """End a pass: what it did not see, and the provider does not know either, has vanished.
+        ``final``: see _read."""
         name = last.stream
         progress = self.streams[name]
         with self._transaction(session):
@@ -492,30 +536,33 @@ class _Sync:
                 .select_from(raw := raw_table(self.provider.name, name))
                 .where(*self._rows(raw), raw.c.deleted_at.is_(None))
             )
-        too_many = len(vanished) > max(1, VANISHED_SHARE * (alive or 0)) and not self.allow_deletes
+        usual = max(1, VANISHED_SHARE * (alive or 0))
+        too_many = len(vanished) > usual and name not in self.may_delete
         found = self._look_up(name, [] if too_many else vanished)
+        outcome: Outcome = "succeeded"
+        error: IntegrationError | None = None
+        cursor_at = last.cursor_at
+        if too_many:
+            outcome, cursor_at = "failed", None
+            error = ConfirmationNeeded(
+                f"{len(vanished)} of {alive} {name} are no longer listed by "
+                f"{self.provider.title}: nothing was deleted; if that is right, say so in the "
+                f"portal, or run `integrations sync --full --allow-deletes --venue "
+                f"{self.connection.venue_id} --provider {self.provider.name} "
+                f"--stream {name}`"
+            )
         with self._transaction(session):
             counts = self._land_found(session, name, found)
             self._save_cursor(session, name, last, progress.cursor)
             self._count(session, {name: counts})
             if not too_many:
                 self.on_landed(session, name, None)
+            if final:
+                ended = progress.ended(counts, outcome, error, cursor_at)
+                self._log_ends(session, {name: ended})
         progress.landed.add(counts)
         progress.cursor = _Cursor(last.state)
-        if too_many:
-            self._end(
-                name,
-                "failed",
-                ConfirmationNeeded(
-                    f"{len(vanished)} of {alive} {name} are no longer listed by "
-                    f"{self.provider.title}: nothing was deleted; if that is right, run "
-                    f"`integrations sync --full --allow-deletes --venue "
-                    f"{self.connection.venue_id} --provider {self.provider.name} "
-                    f"--stream {name}`"
-                ),
-            )
-        else:
-            self._end(name, "succeeded", cursor_at=last.cursor_at)
+        self._end(name, outcome, error, cursor_at)
 
     def _finish(self, session: Session) -> None:
         """Close the log; on a refused credential pause the connection."""
@@ -531,28 +578,7 @@ class _Sync:
             None,
         )
         with self._transaction(session):
-            session.execute(
-                update(sync_logs)
-                .where(
-                    sync_logs.c.venue_id == self.connection.venue_id,
-                    sync_logs.c.sync_id == self.sync_id,
-                    sync_logs.c.stream == bindparam("of_stream"),
-                )
-                .values(finished_at=func.now()),
-                [
-                    {
-                        "of_stream": name,
-                        "outcome": progress.outcome,
-                        "mode": progress.mode,
-                        "api_calls": progress.api_calls,
-                        "cursor_at": progress.cursor_at,
-                        "repaired": progress.repaired,
-                        "error_kind": progress.error.kind if progress.error else None,
-                        "error": str(progress.error) if progress.error else None,
-                    }
-                    for name, progress in self.streams.items()
-                ],
-            )
+            self._log_ends(session, self.streams)
             settle(session, self.connection, streams=self.streams)
             if revoked is not None:
                 mark_revoked(session, self.connection, reason=str(revoked))
@@ -621,6 +647,34 @@ class _Sync:
                     "mode": progress.mode,
                 }
                 for name, progress in self.streams.items()
+            ],
+        )
+
+    def _log_ends(self, session: Session, ended: Mapping[str, "_Progress"]) -> None:
+        """Note in the log how these streams have ended: in the transaction that ends them, so that
+        whoever looks sees how far the sync is."""
+        if not ended:
+            return
+        session.execute(
+            update(sync_logs)
+            .where(
+                sync_logs.c.venue_id == self.connection.venue_id,
+                sync_logs.c.sync_id == self.sync_id,
+                sync_logs.c.stream == bindparam("of_stream"),
+            )
+            .values(finished_at=func.coalesce(sync_logs.c.finished_at, func.now())),
+            [
+                {
+                    "of_stream": name,
+                    "outcome": progress.outcome,
+                    "mode": progress.mode,
+                    "api_calls": progress.api_calls,
+                    "cursor_at": progress.cursor_at,
+                    "repaired": progress.repaired,
+                    "error_kind": progress.error.kind if progress.error else None,
+                    "error": str(progress.error) if progress.error else None,
+                }
+                for name, progress in ended.items()
             ],
         )
 
@@ -817,7 +871,8 @@ class _Held:
 
 class _Prefetched:
     """Iterate ``source`` in a thread of its own, at most about ``limit`` bytes ahead, so that
-    reading and landing overlap. What the source raises is raised here, in its place."""
+    reading and landing overlap. What the source raises is raised here, in its place; None comes
+    whenever nothing else did for CHECKPOINT_SECONDS."""
 
     def __init__(self, source: Iterator[Page | StreamFailed], limit: int) -> None:
         self._source = source
@@ -831,15 +886,15 @@ class _Prefetched:
         )
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Page | StreamFailed]:
+    def __iter__(self) -> Iterator[Page | StreamFailed | None]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._items)
-                item = self._items.popleft()
+                came = self._changed.wait_for(lambda: len(self._items) > 0, CHECKPOINT_SECONDS)
+                item = self._items.popleft() if came else None
                 if isinstance(item, Page):
                     self._bytes -= item.size
                 self._changed.notify()
-            if item is None:
+            if came and item is None:
                 return
             if isinstance(item, BaseException):
                 raise item
