@@ -76,7 +76,7 @@ VENUES, CONNECTIONS, DATA, MAPPINGS, ACCESS, ADMINISTRATION, SERVICE = (
     )
 )
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
-OF_A_VENUE = _problems(401, 403, 404, 422, 429, 500)
+OF_A_VENUE = _problems(401, 403, 404, 422, 429, 500, 503)
 WITH_A_BODY = _problems(413)
 
 blueprint = APIBlueprint(
@@ -120,7 +120,7 @@ def health() -> Response:
     "/me",
     tags=[SERVICE],
     security=BEARER,
-    responses={200: schemas.Me, **_problems(401, 422, 429, 500)},
+    responses={200: schemas.Me, **_problems(401, 422, 429, 500, 503)},
 )
 def me() -> Response:
     """Who the bearer is, and the role at each venue."""
@@ -132,7 +132,7 @@ def me() -> Response:
     "/token",
     tags=[SERVICE],
     security=BEARER,
-    responses={200: schemas.Jwt, **_problems(401, 409, 422, 429, 500)},
+    responses={200: schemas.Jwt, **_problems(401, 409, 422, 429, 500, 503)},
 )
 def token() -> Response:
     """A JWT of fifteen minutes in exchange for an API token: to hand to a page or a job."""
@@ -146,7 +146,7 @@ def token() -> Response:
     "/venues",
     tags=[VENUES],
     security=BEARER,
-    responses={200: schemas.Venues, **_problems(401, 422, 429, 500)},
+    responses={200: schemas.Venues, **_problems(401, 422, 429, 500, 503)},
 )
 def venues(query: schemas.VenuesQuery) -> Response:
     """The bearer's venues, by slug."""
@@ -512,7 +512,7 @@ def remove_member(path: schemas.MemberPath) -> Any:
     "/mappings/targets",
     tags=[MAPPINGS],
     security=BEARER,
-    responses={200: schemas.Targets, **_problems(401, 422, 429, 500)},
+    responses={200: schemas.Targets, **_problems(401, 422, 429, 500, 503)},
 )
 def mapping_targets() -> Response:
     """What may be mapped: entities, their fields, and the streams that are read."""
@@ -650,7 +650,7 @@ def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Respon
     "/integrations",
     tags=[ADMINISTRATION],
     security=BEARER,
-    responses={200: schemas.Integrations, **_problems(401, 422, 429, 500)},
+    responses={200: schemas.Integrations, **_problems(401, 422, 429, 500, 503)},
 )
 def list_integrations() -> Response:
     """The providers there are, and whether each is on."""

@@ -10,19 +10,22 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 from flask_limiter import Limiter
-from werkzeug.exceptions import HTTPException, SecurityError
+from sqlalchemy.exc import OperationalError, TimeoutError
+from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.settings import AppEnv, Settings
 from oauth_portal.bearers import caller
 from oauth_portal.people import browser, current_person
 from oauth_portal.portal import portal
+from oauth_portal.sessions import UnreadSession
 
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 64 * 1024
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 API = "/api/"
+Answer = Response | tuple[str, int]
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -96,11 +99,14 @@ def _who() -> str:
     return f"{browser().user_id or request.remote_addr}"
 
 
-def _begin() -> None:
+def _begin() -> Answer | None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if isinstance(browser(), UnreadSession) and request.endpoint != "static":
+        return _database_away()
+    return None
 
 
 def _refuse_forgeries() -> None:
@@ -146,8 +152,10 @@ def _consent_origins() -> set[str]:
     return {f"{each.scheme}://{each.netloc}" for each in parts}
 
 
-def _told(error: HTTPException) -> Response | tuple[str, int]:
+def _told(error: HTTPException) -> Answer:
     """An error that is the asker's, in the form they asked in."""
+    if isinstance(error, InternalServerError) and error.original_exception is not None:
+        return _unexpected(error.original_exception)
     if error.response is not None:
         return error.response  # type: ignore[return-value]
     status = error.code or 500
@@ -162,8 +170,25 @@ def _told(error: HTTPException) -> Response | tuple[str, int]:
     return render_template("error.html", status=status, error=error), status
 
 
-def _unexpected(error: Exception) -> Response | tuple[str, int]:
+def _database_away() -> Answer:
+    """Without the database nobody is known, and nothing is kept."""
+    g.person = None
+    browser().modified = False
+    detail = (
+        "Our database does not answer at the moment. Nothing of yours is lost. Try again in a "
+        "minute."
+    )
+    if request.path.startswith(API):
+        return problem(503, "The database does not answer", detail)
+    told = {"code": 503, "name": "Back in a moment", "description": detail}
+    return render_template("error.html", status=503, error=told), 503
+
+
+def _unexpected(error: BaseException) -> Answer:
     """An error that is ours. What a person can do something about is told, the rest is logged."""
+    if isinstance(error, OperationalError | TimeoutError):
+        log.error("the database does not answer", reason=str(error).partition("\n")[0])
+        return _database_away()
     if isinstance(error, IntegrationError):
         log.warning("request failed", kind=error.kind, exc_info=error)
         detail = "The provider or our own side could not do this now. Try again in a minute."

@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import CallbackDict
 
 from integration_pipelines.core.tables import portal_sessions
 from oauth_portal.portal import portal
+
+log = structlog.get_logger(__name__)
 
 LIFETIME = timedelta(hours=12)
 USER = "user_id"
@@ -57,20 +61,30 @@ class BrowserSession(CallbackDict[str, Any], SessionMixin):
         self.modified = True
 
 
+class UnreadSession(BrowserSession):
+    """A browser of which nothing could be read: it is nobody's, and nothing is kept of it."""
+
+
 class PostgresSessions(SessionInterface):
     """See flask.sessions."""
 
-    def open_session(self, app: Flask, request: Request) -> BrowserSession:
+    null_session_class = UnreadSession  # type: ignore[assignment]
+
+    def open_session(self, app: Flask, request: Request) -> BrowserSession | None:
         name = request.cookies.get(self.get_cookie_name(app), "")
         if not name:
             return BrowserSession()
-        with portal().engine.begin() as session:
-            row = session.execute(
-                select(portal_sessions.c.data, portal_sessions.c.user_id).where(
-                    portal_sessions.c.session_hash == hashed(name),
-                    portal_sessions.c.expires_at > func.now(),
-                )
-            ).one_or_none()
+        try:
+            with portal().engine.begin() as session:
+                row = session.execute(
+                    select(portal_sessions.c.data, portal_sessions.c.user_id).where(
+                        portal_sessions.c.session_hash == hashed(name),
+                        portal_sessions.c.expires_at > func.now(),
+                    )
+                ).one_or_none()
+        except SQLAlchemyError as error:
+            log.error("a session could not be read", reason=str(error).partition("\n")[0])
+            return None
         if row is None:
             return BrowserSession()
         user = {USER: str(row.user_id)} if row.user_id else {}

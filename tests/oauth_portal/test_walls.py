@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
@@ -140,6 +141,34 @@ def test_who_loses_a_membership_loses_the_venue_at_once(
     with owner_engine.begin() as session:
         session.execute(text("UPDATE control.users SET disabled_at = now()"))
     assert browser.get("/").status_code == 303
+
+
+@pytest.mark.parametrize("cookie", [None, "a-browser-of-before"])
+def test_without_the_database_every_way_answers_that_it_is_away(
+    here: Settings, people: None, cookie: str | None
+) -> None:
+    away = here.model_copy(
+        update={"database_url": SecretStr("postgresql://owner:none@127.0.0.1:9/nowhere")}
+    )
+    app = create_app(away)
+    client = app.test_client()
+    if cookie:
+        client.set_cookie("session", cookie, domain="127.0.0.1")
+    bearer = {"Authorization": "Bearer vit_" + "x" * 43}
+    asked = ["/sign-in", "/health", "/api/v1/health", "/api/v1/venues/hall/connections"]
+    for path in (*asked, *(["/venues/hall", "/nowhere"] if cookie else [])):
+        answer = client.get(path, headers=bearer, base_url=here.public_base_url)
+        assert answer.status_code == 503, path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        if path.startswith("/api/"):
+            assert answer.mimetype == "application/problem+json"
+            assert answer.json["title"] == "The database does not answer"
+        else:
+            assert "Nothing of yours is lost" in answer.text
+            assert "Try again</a>" in answer.text
+    style = client.get("/static/portal.css", base_url=here.public_base_url)
+    assert style.status_code == 200
+    app.extensions[EXTENSION].engine.dispose()
 
 
 def test_strangers_are_not_let_in(app: Flask, here: Settings) -> None:

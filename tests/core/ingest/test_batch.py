@@ -283,7 +283,7 @@ def test_requests_become_one_batch_joined_by_connection_and_are_closed_with_it(
 ) -> None:
     ask(pipeline_engine, "blue-room", streams=["customers"])
     ask(pipeline_engine, "blue-room", streams=["charges"], full_pass=True)
-    ask(pipeline_engine, "red-room", streams=["customers"])
+    ask(pipeline_engine, "red-room", streams=["customers"], allow_deletes=["customers"])
     ask(pipeline_engine, "red-room")
     with pipeline_engine.begin() as session:
         batch_id = claim_requests(session, limit=10)
@@ -299,6 +299,9 @@ def test_requests_become_one_batch_joined_by_connection_and_are_closed_with_it(
     assert seen["blue-room"].streams == ("customers", "charges")
     assert seen["blue-room"].full
     assert seen["red-room"].streams is None
+    # What somebody said of one stream holds for no other that is read with it.
+    assert seen["red-room"].allow_deletes == ("customers",)
+    assert seen["blue-room"].allow_deletes == ()
     assert not seen["red-room"].full
     assert set(outcomes(pipeline_engine, sync_queue).values()) == {"succeeded"}
 
