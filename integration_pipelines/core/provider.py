@@ -206,14 +206,16 @@ WHOLE_ACCOUNT = Scope()
 class Access:
     """What the owner of an account is told before letting us in, in words of their trade.
 
-    ``reads``: what is read; ``broader``: what the access would allow beyond that, where the
-    provider has none that is narrower; ``ended_by``: where its owner ends it at the provider.
+    ``reads``: what is read; ``writes``: what we leave in the account; ``broader``: what the access
+    would allow beyond that, where the provider has none that is narrower; ``ended_by``: where its
+    owner ends it at the provider.
     ``key``: the field of the credentials that a key typed by hand goes to (None: by consent alone),
     ``key_found``: where its owner finds one, and ``key_looks`` what it looks like.
     """
 
     reads: tuple[str, ...]
     ended_by: str
+    writes: str = "Nothing."
     broader: str = ""
     key: str | None = None
     key_found: str = ""

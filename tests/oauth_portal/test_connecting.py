@@ -1,5 +1,6 @@
 """Venues connect their accounts: by consent at all four, by key, and nothing that is not theirs."""
 
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -44,9 +45,12 @@ def test_a_consent_connects_the_account_and_asks_for_its_first_sync(
     sign_in: SignIn, accounts: dict[str, Any], pipeline_engine: Engine, name: str
 ) -> None:
     browser, account = sign_in(), accounts[name]
-    shown = browser.get(f"/venues/hall/{name}/connect").text
-    for words in PROVIDERS[name].access.reads:
-        assert words.replace("'", "&#39;") in shown
+    shown = unescape(browser.get(f"/venues/hall/{name}/connect").text)
+    told = PROVIDERS[name].access
+    for words in (*told.reads, told.writes, told.broader, told.ended_by, told.key_found):
+        assert words in shown
+    assert ("notification address" in shown) == (name in ("mailchimp", "stripe"))
+    assert ("Webhook Endpoints: Write is optional" in shown) == (name == "stripe")
     done = browser.connects("hall", name, account)
     assert done.status_code == 303, done.text
     home = browser.get(done.headers["Location"]).text

@@ -97,9 +97,13 @@ ACCESS = Access(
         "campaigns, their reports, opens, clicks and unsubscribes",
         "automations and segments",
     ),
+    writes=(
+        "We register one notification address in each audience (a webhook), so that changes arrive "
+        "here within seconds; nothing else. It goes when you disconnect."
+    ),
     broader=(
         "Mailchimp has no access that only reads: what you allow could also change audiences and "
-        "send campaigns. We read, and never do either."
+        "send campaigns. We never do either."
     ),
     ended_by=(
         "in Mailchimp under Profile, Extras: Connected sites and apps for a consent, API keys for "

@@ -112,11 +112,16 @@ ACCESS = Access(
         "payouts to your bank, with what each is made of",
         "products, prices, coupons, invoices and subscriptions",
     ),
+    writes=(
+        "With your consent, nothing. With a key that may, we register one notification address (a "
+        "webhook endpoint), so that changes arrive here within seconds; nothing else."
+    ),
     ended_by="in Stripe's dashboard under Settings, Apps; a key under Developers, API keys",
     key="api_key",
     key_found=(
         "In Stripe's dashboard: Developers, API keys, Create restricted key, with Read for all "
-        "resources. A restricted key that reads only is the safest."
+        "resources. Webhook Endpoints: Write is optional: with it changes arrive here within "
+        "seconds, without it with the next sync. Nothing else needs Write."
     ),
     key_looks="rk_live_…",
 )
