@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection as Session
@@ -139,10 +139,12 @@ def _card(
     if work and work.waiting:
         return Card(provider, "waiting", "A sync is about to begin.", None, **facts)
     if ends := held["consent_ends_soon"]:
+        over = ends < datetime.now(UTC)
         return Card(
             provider,
             "attention",
-            f"What you allowed at {title} ends on {ends:%-d %B %Y}. Reconnect before that.",
+            f"What you allowed at {title} {'ended' if over else 'ends'} on {ends:%-d %B %Y}. "
+            f"Reconnect {'to go on' if over else 'before that'}.",
             "reconnect",
             **facts,
         )

@@ -40,7 +40,7 @@ STATUS_KEYS = {
     *("status", "status_reason", "connected_at", "breaker", "breaker_open_until"),
     *("last_success_at", "last_failure_at", "last_error", "oldest_cursor_at"),
     *("newest_cursor_at", "failing_streams", "repaired", "missing", "dead_letters"),
-    "consent_ends_soon",
+    *("consent_ends_soon", "error_kind"),
 }
 
 NOTHING: dict[str, Any] = {

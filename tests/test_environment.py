@@ -39,6 +39,18 @@ def test_an_unknown_setting_of_a_provider_is_refused_by_name(
     assert "canary" not in str(caught.value)
 
 
+def test_production_is_not_served_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = {"APP_ENV": "production", "DATABASE_URL": "postgresql://o:x@db/v", "KMS_KEY_ID": "k"}
+    for name, value in live.items():
+        monkeypatch.setenv(name, value)
+    for base in ("", "http://portal.example"):
+        monkeypatch.setenv("PUBLIC_BASE_URL", base)
+        with pytest.raises(ConfigurationError, match="PUBLIC_BASE_URL must be the https:// addr"):
+            load_settings()
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://portal.example")
+    assert load_settings().public_base_url == "https://portal.example"
+
+
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-bootstrap.lock"])
 def test_lock_pins_hashes_and_names_no_registry(lock: str) -> None:
     text = (ROOT / lock).read_text()

@@ -65,9 +65,10 @@ def status(application: Application, as_json: bool) -> None:
             if reason:
                 click.echo(f"{which}: {reason}")
             if ends := row["consent_ends_soon"]:
+                portal = application.settings.public_base_url
                 click.echo(
                     f"{which}: its consent ends on {ends:%Y-%m-%d}; the venue must connect again "
-                    "before that"
+                    f"before that: {portal}/venues/{which}/connect"
                 )
         for each in stale:
             click.echo(each.words)

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         if self.jwt_secret is not None and self.jwt_public_key is not None:
             raise ValueError("JWT_SECRET and JWT_PUBLIC_KEY are two ways: set one of them")
         if self.app_env is AppEnv.PRODUCTION:
+            if not self.public_base_url.startswith("https://"):
+                raise ValueError(
+                    "PUBLIC_BASE_URL must be the https:// address of the portal in production: "
+                    "over http anybody on the way could take a session"
+                )
             if self.database_url is None:
                 raise ValueError(
                     "DATABASE_URL is required in production: the embedded Postgres is for "

@@ -162,7 +162,9 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
             repaired.c.rows.label("repaired"),
             missing.c.objects.label("missing"),
             func.coalesce(dead.c.letters, 0).label("dead_letters"),
+            oauth_tokens.c.expires_at,
             oauth_tokens.c.refresh_expires_at,
+            oauth_tokens.c.refresh_token.is_not(None).label("renews"),
             func.now().label("now"),
         )
         .select_from(connections)
@@ -183,16 +185,17 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         .order_by(connections.c.venue_id, connections.c.provider)
     )
     found = []
-    lasting = {
-        provider.name: provider.oauth.consent_lasts for provider in providers if provider.oauth
-    }
+    consents = {provider.name: provider.oauth for provider in providers}
     for row in rows.mappings():
         entry = dict(row)
+        now = entry.pop("now")
         ends = consent_ends(
-            entry.pop("refresh_expires_at"), entry["connected_at"], lasting.get(entry["provider"])
+            consents.get(entry["provider"]),
+            connected_at=entry["connected_at"],
+            now=now,
+            **{name: entry.pop(name) for name in ("expires_at", "refresh_expires_at", "renews")},
         )
-        tell_until = entry.pop("now") + TELL_BEFORE
-        soon = ends is not None and ends < tell_until
+        soon = ends is not None and ends < now + TELL_BEFORE
         entry["consent_ends_soon"] = ends if soon else None
         if not entry.pop("whole"):
             entry["oldest_cursor_at"] = None

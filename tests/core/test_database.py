@@ -110,7 +110,8 @@ def test_the_parameters_of_a_failed_statement_are_not_told(pipeline_engine: Engi
 
 def given(url: str | None, app_env: AppEnv = AppEnv.TEST) -> Settings:
     secret = SecretStr(url) if url else None
-    return Settings(app_env=app_env, database_url=secret, kms_key_id="k")
+    base = "https://portal.example"
+    return Settings(app_env=app_env, database_url=secret, kms_key_id="k", public_base_url=base)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])

@@ -1,6 +1,7 @@
 """What a card says of a provider, on the page and by the API: how far a sync is, what is wrong, and
 the one button that helps."""
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,9 +10,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import Engine, func, insert, text
 
+from integration_pipelines.cli.application import Application
+from integration_pipelines.cli.status import status
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest.batch import request_sync
@@ -217,3 +221,72 @@ def test_who_manages_the_venue_says_that_what_vanished_is_gone(
         deleted = text("SELECT id FROM raw_stripe.customers WHERE deleted_at IS NOT NULL")
         assert set(session.scalars(deleted)) == set(gone)
     assert "confirmed that what vanished is gone" in browser.get("/venues/hall/history").text
+
+
+FORESEEN = {
+    "a hundred days without use": (
+        "quickbooks",
+        "UPDATE control.oauth_tokens SET refresh_expires_at = now() + interval '5 days'",
+    ),
+    "five years": (
+        "quickbooks",
+        "UPDATE control.connections SET connected_at = now() - interval '1820 days'",
+    ),
+    "nothing to renew with": (
+        "square",
+        "UPDATE control.oauth_tokens SET refresh_token = NULL, expires_at = now() + interval '5 d'",
+    ),
+    "a renewal that does not come": (
+        "square",
+        "UPDATE control.oauth_tokens SET expires_at = now() + interval '5 days'",
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", ["quickbooks", "square"])
+def test_the_end_of_a_consent_is_told_with_a_link_before_it_comes(
+    sign_in: SignIn,
+    told: Told,
+    sandbox: Sandbox,
+    here: Settings,
+    pipeline_engine: Engine,
+    provider: str,
+) -> None:
+    account = getattr(sandbox, provider).create_account("foreseen", size=5)
+    browser, application = sign_in(), Application()
+    application.settings = here
+    link = f"{here.public_base_url}/venues/hall/{provider}/connect"
+
+    def change(statement: str) -> None:
+        with pipeline_engine.begin() as session:
+            venue_scope(session, "hall")
+            session.execute(text(statement))
+
+    def reconnect() -> None:
+        assert browser.connects("hall", provider, account).status_code == 303
+        change("UPDATE control.sync_queue SET done_at = now()")
+
+    def is_told() -> bool:
+        page, stands = told(provider)
+        said = CliRunner().invoke(status, obj=application).stdout.replace("\n", "")
+        (by_all,) = {
+            stands["cure"] == "reconnect",
+            bool(re.search(r"ends on \d+ \w+ 20\d\d. Reconnect before that", page)),
+            "Reconnect before that" in stands["headline"] and stands["portal_url"] == link,
+            f"connect again before that: {link}" in said,
+        }
+        return by_all
+
+    reconnect()
+    assert not is_told()
+    for why in (why for why, (whose, _) in FORESEEN.items() if whose == provider):
+        change(FORESEEN[why][1])
+        assert is_told(), why
+        reconnect()
+        assert not is_told(), why
+    # A renewal that was due yesterday may still come.
+    oauth = PROVIDERS[provider].oauth
+    assert oauth is not None
+    due = f"now() - interval '1 day' + interval '{oauth.renew_before.total_seconds()} s'"
+    change(f"UPDATE control.oauth_tokens SET expires_at = {due}")
+    assert not is_told()

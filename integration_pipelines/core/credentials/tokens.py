@@ -46,7 +46,7 @@ from integration_pipelines.core.errors import (
     Refused,
     VaultError,
 )
-from integration_pipelines.core.oauth import MakeTransport
+from integration_pipelines.core.oauth import MakeTransport, OAuth
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import oauth_tokens
@@ -62,6 +62,9 @@ VAULT_PATIENCE = 30.0
 
 TELL_BEFORE = timedelta(days=14)
 """How long before a consent ends its venue is told."""
+
+OVERDUE_AFTER = timedelta(days=2)
+"""A renewal that is so late will not come by itself any more."""
 
 _RENEWING = BoundedSemaphore(2)
 # Each holds a database connection while it waits and takes one more for its intent.
@@ -280,11 +283,24 @@ class LiveCredentials:
 
 
 def consent_ends(
-    refresh_expires_at: datetime | None, connected_at: datetime, lasts: timedelta | None
+    oauth: OAuth | None,
+    *,
+    connected_at: datetime,
+    expires_at: datetime | None,
+    refresh_expires_at: datetime | None,
+    renews: bool,
+    now: datetime,
 ) -> datetime | None:
-    """When a consent ends, whatever is renewed: it has to be given again before. ``lasts``: see
-    OAuth. None: never, as far as the provider tells."""
-    known = [refresh_expires_at, connected_at + lasts if lasts else None]
+    """When what a venue allowed ends, so that it has to be given again before. ``renews``: there is
+    a refresh token; then the access token's own end counts only where its renewal is overdue. None:
+    never, as far as the provider tells."""
+    known = [refresh_expires_at]
+    if oauth is not None and oauth.consent_lasts is not None:
+        known.append(connected_at + oauth.consent_lasts)
+    if expires_at is not None:
+        renewed_by = expires_at - oauth.renew_before if oauth is not None else expires_at
+        if not renews or renewed_by + OVERDUE_AFTER < now:
+            known.append(expires_at)
     return min((end for end in known if end is not None), default=None)
 
 

@@ -74,6 +74,7 @@ def kms_vault(key_id, url, **options):
     return Vault(
         Settings(
             app_env=AppEnv.PRODUCTION,
+            public_base_url="https://portal.example",
             database_url=SecretStr("postgresql://u:p@localhost/db"),
             kms_key_id=key_id,
             aws_region=REGION,
@@ -212,6 +213,7 @@ class TestLocalKey:
             return Vault(
                 Settings(
                     app_env=AppEnv.PRODUCTION,
+                    public_base_url="https://portal.example",
                     database_url=SecretStr("postgresql://u:p@localhost/db"),
                     local_key_file=path,
                 )
