@@ -15,6 +15,7 @@ from sqlalchemy import Connection as Session
 from sqlalchemy import delete, func, insert, select, update
 
 from integration_pipelines.core.credentials import (
+    PENDING,
     Connection,
     Keeper,
     save_connection,
@@ -50,7 +51,6 @@ from oauth_portal.sessions import hashed
 log = structlog.get_logger(__name__)
 
 GOOD_FOR = timedelta(minutes=10)
-PENDING = "pending_connection"
 BY_HAND = 10
 """The priority of a sync that somebody waits for."""
 PATIENCE = RetryPolicy(attempts=3, total=20, longest_wait=5)

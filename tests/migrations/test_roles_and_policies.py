@@ -54,6 +54,7 @@ MAY = {
         "dbt_build_venues": "SIUD",
         "publications": "S",
         "audit_log": "SI",
+        "pending_connections": "S",
     },
     Role.DBT: {
         "venues": "S",

@@ -1,6 +1,7 @@
 """Who has opened which account to us, and the vault that holds what opens it."""
 
 from integration_pipelines.core.credentials.connections import (
+    PENDING,
     Connection,
     disconnect,
     load_credentials,
@@ -30,6 +31,7 @@ from integration_pipelines.core.credentials.vault import (
 )
 
 __all__ = [
+    "PENDING",
     "TELL_BEFORE",
     "Connection",
     "Keeper",

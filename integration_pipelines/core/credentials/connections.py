@@ -25,6 +25,7 @@ from integration_pipelines.core.tables import (
     integration_configs,
     integrations,
     oauth_tokens,
+    pending_connections,
     venue_api_keys,
     webhook_endpoints,
 )
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 OAUTH_SECRETS = ("access_token", "refresh_token")
 OAUTH_TIMES = ("expires_at", "refresh_expires_at")
+PENDING = "pending_connection"
+"""The field of what opens an account whose owner has a question to answer first."""
 LONGEST_REASON = 500
 
 
@@ -368,6 +371,27 @@ def rewrap_credentials(session: Session, vault: Vault, *, venue_id: str) -> int:
             .values(**anew, key_id=vault.key_id)
         )
         rewrapped += len(anew)
+    pending = session.execute(
+        select(pending_connections)
+        .where(
+            pending_connections.c.venue_id == venue_id,
+            pending_connections.c.key_id != vault.key_id,
+        )
+        .with_for_update()
+    )
+    for row in pending.mappings().all():
+        sealed = vault.rewrap(
+            row["credentials"], venue_id=venue_id, provider=row["provider"], field=PENDING
+        )
+        session.execute(
+            update(pending_connections)
+            .where(
+                pending_connections.c.venue_id == venue_id,
+                pending_connections.c.pending_id == row["pending_id"],
+            )
+            .values(credentials=sealed.ciphertext, key_id=sealed.key_id)
+        )
+        rewrapped += 1
     return rewrapped
 
 
@@ -376,7 +400,11 @@ def vault_status(session: Session) -> dict[str, int]:
     a role that reads across venues."""
     counts: Counter[str] = Counter()
     tokens = func.count() + func.count(oauth_tokens.c.refresh_token)
-    for table, values in ((venue_api_keys, func.count()), (oauth_tokens, tokens)):
+    for table, values in (
+        (venue_api_keys, func.count()),
+        (oauth_tokens, tokens),
+        (pending_connections, func.count()),
+    ):
         key_id = table.c.key_id
         for row in session.execute(select(key_id, values.label("values")).group_by(key_id)):
             counts[row.key_id] += row.values

@@ -107,7 +107,7 @@ def test_same_secret_is_sealed_differently_each_time(vaults):
 
 
 @pytest.mark.parametrize("place", ELSEWHERE, ids=["venue", "provider", "field"])
-def test_ciphertext_moved_to_another_row_does_not_open(vaults, place):
+def test_16_ciphertext_moved_to_another_row_does_not_open(vaults, place):
     vault = vaults()
     sealed = vault.seal(CANARY, **PLACE)
     assert vault.open(sealed.ciphertext, **PLACE) == CANARY
@@ -117,7 +117,7 @@ def test_ciphertext_moved_to_another_row_does_not_open(vaults, place):
         assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_no_bit_can_be_flipped(local):
+def test_16_no_bit_can_be_flipped(local):
     vault = local()
     ciphertext = vault.seal(CANARY, **PLACE).ciphertext
     for position in range(len(ciphertext)):
@@ -128,7 +128,7 @@ def test_no_bit_can_be_flipped(local):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -1])
-def test_no_byte_can_be_missing(vaults, cut):
+def test_16_no_byte_can_be_missing(vaults, cut):
     vault = vaults()
     ciphertext = vault.seal(CANARY, **PLACE).ciphertext
     with pytest.raises(VaultError):
@@ -158,7 +158,7 @@ def test_opened_secret_is_masked_from_then_on(local):
     assert redact(f"a line with {secret} in it") == "a line with [redacted] in it"
 
 
-def test_opened_values_are_kept_for_a_bounded_time_and_number(vaults, monkeypatch):
+def test_15_opened_values_are_kept_for_a_bounded_time_and_number(vaults, monkeypatch):
     monkeypatch.setattr(vault_module, "CACHE_SECONDS", 0.2)
     monkeypatch.setattr(vault_module, "CACHE_ENTRIES", 3)
     vault = vaults()
@@ -280,7 +280,7 @@ class TestKms:
         with pytest.raises(VaultError, match="the key that sealed it is not here"):
             kms_vault(ours, kms_url).open(sealed.ciphertext, **PLACE)
 
-    def test_unreachable_fails_closed_and_soon(self, new_key, kms_url):
+    def test_15_unreachable_fails_closed_and_soon(self, new_key, kms_url):
         key = new_key()
         running = kms_vault(key, kms_url)
         sealed = running.seal(CANARY, **PLACE)
@@ -305,7 +305,7 @@ class TestKms:
             ("KMSInternalException", "internal failure"),
         ],
     )
-    def test_refusing_fails_closed_and_says_why(self, new_key, kms_url, code, message):
+    def test_15_refusing_fails_closed_and_says_why(self, new_key, kms_url, code, message):
         key = new_key()
         sealed = kms_vault(key, kms_url).seal(CANARY, **PLACE)
         with refusing(code, message) as url:

@@ -186,7 +186,7 @@ def connection_of(engine: Engine, venue_id: str) -> Connection:
     return found
 
 
-def test_15_a_revocation_pauses_its_venue_alone(
+def test_14_a_revocation_pauses_its_venue_alone(
     come: Come, square: None, pipeline_engine: Engine
 ) -> None:
     come("square", "oauth.authorization.revoked", {}, account="M-hall", id="e1")
