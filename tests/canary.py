@@ -1,13 +1,17 @@
-"""A secret that exists nowhere else: how to make one, provoke its leak, and look for it."""
+"""A secret that exists nowhere else: how to make one, provoke its leak, and look for it; and the
+people of the sandbox, who must not be named where only runs are told of."""
 
 import base64
+import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine, text
 
 from integration_pipelines.core.database import venue_scope
-from provider_sandbox import Fault
+from provider_sandbox import Fault, Sandbox
 from provider_sandbox.messages import Provider, Request, Response
 
 
@@ -65,3 +69,37 @@ def assert_unseen(canary: str, *places: str) -> None:
     assert all(places)
     seen = [spelling for spelling in spellings(canary) for place in places if spelling in place]
     assert seen == []
+
+
+PEOPLE = ("customers", "members", "employees", "team_members")
+
+
+def people_of(sandbox: Sandbox) -> set[str]:
+    """Names and e-mail addresses of everybody in the accounts of all four providers, as they are
+    and as JSON writes them."""
+    told = {
+        words
+        for provider in (sandbox.stripe, sandbox.square, sandbox.mailchimp, sandbox.quickbooks)
+        for account in provider.accounts.values()
+        for stream in PEOPLE
+        if stream in account.streams
+        for found in account.objects(stream)
+        for words in _words(found)
+        if "@" in words or " " in words
+    }
+    return told | {json.dumps(words)[1:-1] for words in told}
+
+
+def _words(found: Any, key: str = "") -> Iterator[str]:
+    """What stands in an object under keys that tell of a person."""
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield from _words(value, name.lower())
+    elif isinstance(found, str) and (key.endswith("name") or "@" in found):
+        yield found
+
+
+def assert_nobody_is_named(sandbox: Sandbox, *places: str) -> None:
+    people = people_of(sandbox)
+    assert all(places)
+    assert {words for words in people for place in places if words in place} == set()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from integration_pipelines.core.credentials import Vault, save_connection
-from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.provider import Account
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
@@ -18,6 +18,7 @@ from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import Key
+from tests.canary import assert_nobody_is_named, every_row
 from tests.conftest import NewDatabase
 
 Hall = Callable[..., str]
@@ -42,7 +43,8 @@ def instance(
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[dg.DagsterInstance]:
-    """The instance as processes have it, with everything in the test's Postgres."""
+    """The instance as processes have it, with everything in the test's Postgres. Whatever a test
+    did, nothing of it may name a person of the sandbox."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("STRIPE_API_BASE", f"{sandbox.base_url}/stripe")
@@ -50,6 +52,9 @@ def instance(
         monkeypatch.setenv(name, "")  # What open_instance sets ends with the test.
     with open_instance(settings) as opened:
         yield opened
+        dagster = create_engine(settings, Role.DAGSTER)
+        assert_nobody_is_named(sandbox, every_row(dagster, "nowhere"))
+        dagster.dispose()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs.jobs import BATCH_TAG, run_config
+from tests.canary import every_row
 
 
 @pytest.fixture
@@ -145,8 +146,8 @@ def test_what_a_killed_run_changed_is_published_by_the_run_that_takes_its_batch_
     assert recorded("analytics/payments") == {"a-room"}
 
 
-def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes(
-    hall: Any, run: Any, said: Any, pipeline_engine: Engine
+def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes_and_quotes_no_row(
+    hall: Any, run: Any, said: Any, pipeline_engine: Engine, settings: Settings
 ) -> None:
     check = ("analytics/prices", "prices_have_known_products")
     hall("a-room")
@@ -163,6 +164,18 @@ def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes(
     _change_a_price(pipeline_engine, "b-room", product="prod_everywhere")
     assert _rebuild(run, pipeline_engine, "b-room").success
     assert said(*check).passed
+
+    dbt, dagster = (create_engine(settings, role) for role in (Role.DBT, Role.DAGSTER))
+    with dbt.begin() as session:
+        # Postgres quotes the whole row that fails it.
+        nobody = "ADD CONSTRAINT nobody CHECK (email IS NULL) NOT VALID"
+        session.execute(text(f"ALTER TABLE analytics.customers {nobody}"))
+    assert not _rebuild(run, pipeline_engine, "b-room").success
+    told = every_row(dagster, "b-room")
+    assert "violates check constraint" in told
+    assert "Failing row contains" not in told
+    for engine in (dbt, dagster):
+        engine.dispose()
 
 
 def _rebuild(run: Any, engine: Engine, venue_id: str) -> Any:

@@ -52,6 +52,13 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
             "gunicorn",
         ):
             assert any(part in command for command in commands), commands
+        addresses = {
+            socket.laddr.ip
+            for process in (psutil.Process(dev.pid), *started)
+            for socket in process.net_connections("inet")
+            if socket.status == psutil.CONN_LISTEN
+        }
+        assert addresses == {"127.0.0.1"}
         dev.send_signal(signal.SIGINT)
         rest, _ = dev.communicate(timeout=60)
     finally:

@@ -1,5 +1,5 @@
 """Fault 24 at the portal: secrets that went in by consent, key, cookie and bearer are found in no
-table, log, page, event or run configuration."""
+table, log, page, event or run configuration; and no customer in what Dagster keeps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from integration_pipelines.defs.partitions import VENUES
 from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
-from tests.canary import assert_unseen, every_row, make_canary
+from tests.canary import assert_nobody_is_named, assert_unseen, every_row, make_canary
 from tests.conftest import NewDatabase
 from tests.oauth_portal.conftest import SignIn
 
@@ -109,7 +109,7 @@ def test_24_no_secret_of_the_portal_is_found_anywhere(
     pages.append(browser.post("/venues/hall/stripe/key", {"key": wrong}).text)
 
     # Syncs, renewals, refusals.
-    assets = ["raw_square/payments", "raw_quickbooks/customers", "raw_mailchimp/lists"]
+    assets = ["raw_square/customers", "raw_quickbooks/customers", "raw_mailchimp/members"]
     assert run("", *assets).success
     with owner_engine.begin() as session:
         venue_scope(session, "hall")
@@ -139,13 +139,17 @@ def test_24_no_secret_of_the_portal_is_found_anywhere(
         browser.post(f"/venues/hall/{name}/disconnect")
 
     dagster = create_engine(here, Role.DAGSTER)
-    stored = every_row(owner_engine, "hall") + every_row(dagster, "hall")
+    told_of_runs = every_row(dagster, "hall")
+    stored = every_row(owner_engine, "hall") + told_of_runs
     dagster.dispose()
     for table in ("control.audit_log", "control.sync_logs", "dagster.event_logs"):
         assert table in stored
     out, err = capfd.readouterr()
     runs = [repr(each) + str(each.run_config) for each in instance.get_runs()]
     assert len(runs) >= 3
+    # A run tells nobody's name either, whatever it landed or could not.
+    tags = [str(each.tags) for each in instance.get_runs()]
+    assert_nobody_is_named(sandbox, told_of_runs, *runs, *tags)
     secrets = {each for each in secrets if len(each) >= SHORTEST}
     assert len(secrets) > 15
     csrf = browser.csrf_token()
