@@ -25,12 +25,20 @@ log = structlog.get_logger(__name__)
 LARGEST_BODY = 64 * 1024
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 API = "/api/"
+SELDOM = frozenset(
+    {
+        *("sign_in.begin", "sign_in.callback", "pages.give_key", "pages.test"),
+        *("api.connect", "api.test", "api.token"),
+    }
+)
+"""What is called ten times a minute at most: a guess at a secret, or a question to a provider."""
 Answer = Response | tuple[str, int]
+TOO_OFTEN = "This was asked for too often within a minute. Nothing was changed: wait a little."
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
-def protect(app: Flask, settings: Settings) -> Limiter:
-    """Put the walls up; returns the limiter, for views that need a lower limit."""
+def protect(app: Flask, settings: Settings) -> None:
+    """Put the walls up."""
     public = urlsplit(settings.public_base_url)
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
@@ -47,10 +55,10 @@ def protect(app: Flask, settings: Settings) -> Limiter:
     app.register_error_handler(Exception, _unexpected)
     app.jinja_env.globals["csrf_token"] = csrf_token
     app.context_processor(lambda: {"who": current_person()})
-    return Limiter(
+    Limiter(
         _who,
         app=app,
-        default_limits=["600 per minute"],
+        default_limits=[_pace],
         storage_uri="memory://",
         strategy="moving-window",
         headers_enabled=True,
@@ -97,6 +105,10 @@ def _who() -> str:
         who = caller()
         return f"{who.user_id or who.token_id}" if who else str(request.remote_addr)
     return f"{browser().user_id or request.remote_addr}"
+
+
+def _pace() -> str:
+    return "10 per minute" if request.endpoint in SELDOM else "600 per minute"
 
 
 def _begin() -> Answer | None:
@@ -167,6 +179,9 @@ def _told(error: HTTPException) -> Answer:
             if name.lower() in ("allow", "retry-after", "www-authenticate"):
                 answer.headers[name] = value
         return answer
+    if status == 429:
+        told = {"code": status, "name": "Not so fast", "description": TOO_OFTEN}
+        return render_template("error.html", status=status, error=told), status
     return render_template("error.html", status=status, error=error), status
 
 

@@ -157,6 +157,24 @@ def test_22_another_venue_does_not_exist_for_a_bearer(
             assert session.scalar(text(f"SELECT count(*) FROM control.{table}")) == 0
 
 
+def test_22_what_another_venue_has_is_unknown_under_ones_own(
+    app: Flask, call: Callable[..., Caller], token: Callable[..., str]
+) -> None:
+    token("hall", "viewer")
+    hall, bar = call("hall"), call("bar")
+    (token_id, *_) = (each["token_id"] for each in hall("GET", "/venues/hall/tokens").json["items"])
+    (user_id, *_) = (each["user_id"] for each in hall("GET", "/venues/hall/members").json["items"])
+    before = [hall("GET", f"/venues/hall/{what}").json for what in ("tokens", "members")]
+    for what, theirs in (("tokens", token_id), ("members", user_id)):
+        told, of_none = (
+            bar("DELETE", f"/venues/bar/{what}/{each}") for each in (theirs, str(uuid4()))
+        )
+        assert told.status_code == of_none.status_code == 409
+        assert told.json["detail"] == of_none.json["detail"]
+    after = [hall("GET", f"/venues/hall/{what}").json for what in ("tokens", "members")]
+    assert after == before
+
+
 def test_a_viewer_looks_and_changes_nothing(app: Flask, call: Callable[..., Caller]) -> None:
     viewer = call(role="viewer")
     for method, path in ways(app, "hall"):
@@ -597,6 +615,10 @@ def test_too_many_requests_are_told_when_to_come_back(
     assert (last.status_code, last.mimetype) == (429, "application/problem+json")
     assert 0 < int(last.headers["Retry-After"]) <= 60
     assert call()("GET", "/me").status_code == 200
+    # What costs a guess or a call of a provider is asked for seldom.
+    caller = call()
+    often = [caller("POST", "/venues/hall/connections/stripe/test") for _ in range(11)]
+    assert [each.status_code for each in often] == [404] * 10 + [429]
 
 
 def test_no_request_finds_a_500_or_an_answer_that_is_not_documented(

@@ -1,19 +1,23 @@
 """Who reaches what: every page the portal has, other venues, forged forms, hosts and headers."""
 
 import re
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, insert, text
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.settings import AppEnv, Settings
-from integration_pipelines.core.tables import TENANT_TABLES
+from integration_pipelines.core.tables import TENANT_TABLES, pending_connections
 from oauth_portal import create_app
+from oauth_portal.access import issue, members
 from oauth_portal.portal import EXTENSION
-from tests.oauth_portal.conftest import MANAGER, OTHER, Browser, SignIn
+from oauth_portal.sessions import hashed
+from tests.oauth_portal.conftest import MANAGER, OTHER, VIEWER, Browser, SignIn
 
 OPEN = {"/health", "/sign-in", "/sign-in/callback", "/sign-in/development", "/sign-out"}
 """What anybody may ask for; static files besides."""
@@ -56,6 +60,67 @@ def test_22_another_venue_does_not_exist(
     with pipeline_engine.connect() as session:
         for table in ("sync_queue", "connections", "audit_log"):
             assert session.scalar(text(f"SELECT count(*) FROM control.{table}")) == 0
+
+
+def test_22_what_another_venue_has_is_unknown_under_ones_own(
+    app: Flask, sign_in: SignIn, owner_engine: Engine
+) -> None:
+    browser = sign_in(OTHER)
+    cookie = browser.client.get_cookie("session", domain="127.0.0.1")
+    assert cookie is not None
+    with app.extensions[EXTENSION].scoped("hall") as session:
+        token_id, _ = issue(session, "hall", name="x", role="viewer", days=1, actor="test")
+        member = next(each for each in members(session) if each.email == VIEWER)
+        session.execute(
+            insert(pending_connections).values(
+                venue_id="hall",
+                pending_id="of-hall",
+                # As if it were the same browser's: the venue alone stands between.
+                session_hash=hashed(cookie.value),
+                provider="square",
+                account={},
+                credentials=b"sealed",
+                key_id="k",
+                expires_at=func.now() + timedelta(minutes=10),
+            )
+        )
+
+    def rows() -> str:
+        with owner_engine.begin() as session:
+            venue_scope(session, "hall")
+            tables = ("api_tokens", "memberships", "pending_connections", "connections")
+            return str([session.execute(text(f"SELECT * FROM control.{t}")).all() for t in tables])
+
+    def told(path: str, form: dict[str, str]) -> tuple[int, str]:
+        answer = browser.post(f"/venues/bar/{path}", form)
+        return answer.status_code, re.sub(r'value="[^"]+"', "", answer.text)
+
+    before = rows()
+    for theirs, unknown, form in (
+        (f"access/tokens/{token_id}/revoke", f"access/tokens/{uuid4()}/revoke", {}),
+        (f"access/members/{member.user_id}/remove", f"access/members/{uuid4()}/remove", {}),
+        ("switch", "switch", {"pending_id": "of-hall"}),
+        ("divide", "divide", {"pending_id": "of-hall", "location.L1": "bar"}),
+    ):
+        refused = told(theirs, form)
+        assert refused == told(unknown, {**form, "pending_id": "of-nobody"})
+        assert refused[0] == 400
+    assert rows() == before
+
+
+def test_a_viewer_sees_four_pages_of_the_venue_and_may_do_nothing(
+    app: Flask, sign_in: SignIn
+) -> None:
+    viewer = sign_in(VIEWER)
+    pages = {f"/venues/hall{page}" for page in ("", "/square/card", "/history", "/data")}
+    asked = [way for way in ways(app, venue_id="hall") if way[1] not in OPEN | {"/"}]
+    assert {path for method, path in asked if method == "GET"} > pages
+    for method, path in asked:
+        answer = viewer.get(path) if method == "GET" else viewer.post(path)
+        if "/venues/hall" in path:
+            assert answer.status_code == (200 if path in pages else 403), (method, path)
+        else:
+            assert answer.status_code in (400, 404), (method, path)
 
 
 def test_the_portals_role_sees_no_venue_without_a_scope(app: Flask, here: Settings) -> None:
@@ -169,6 +234,22 @@ def test_without_the_database_every_way_answers_that_it_is_away(
     style = client.get("/static/portal.css", base_url=here.public_base_url)
     assert style.status_code == 200
     app.extensions[EXTENSION].engine.dispose()
+
+
+def test_who_guesses_keys_is_told_to_wait_and_sees_everything_else(sign_in: SignIn) -> None:
+    browser = sign_in()
+    form = {"key": "rk_test_guessed", "csrf_token": browser.csrf_token()}
+    base = browser.here.public_base_url
+    answers = [
+        browser.client.post("/venues/hall/mailchimp/key", data=form, base_url=base)
+        for _ in range(11)
+    ]
+    assert [each.status_code for each in answers] == [400] * 10 + [429]
+    assert "too often within a minute" in answers[-1].text
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    assert browser.get("/venues/hall").status_code == 200
+    another = {"key": "rk_test_guessed"}
+    assert sign_in(OTHER).post("/venues/bar/mailchimp/key", another).status_code == 400
 
 
 def test_strangers_are_not_let_in(app: Flask, here: Settings) -> None:
