@@ -9,12 +9,13 @@ from sqlalchemy import Connection as Session
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.events.letters import NO_VENUE, Asked, count
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import integration_configs, integrations, webhook_endpoints
 from oauth_portal.cards import cards
-from oauth_portal.people import administrators_only, note, person_here
+from oauth_portal.people import Person, administrators_only, note, person_here
 from oauth_portal.portal import asked_provider, portal
 
 blueprint = Blueprint("administration", __name__, url_prefix="/admin")
@@ -122,16 +123,16 @@ def switch(provider_name: str) -> Any:
         action,
         venue_id=venue_id or None,
         reason=request.form.get("reason"),
-        actor=person_here().email,
+        who=person_here(),
     )
     flash(f"{provider.title}: {action} for {venue_id or 'all venues'}.")
     return redirect(url_for("administration.overview"), 303)
 
 
 def switch_provider(
-    provider: Provider, action: str, *, venue_id: str | None, reason: str | None, actor: str
+    provider: Provider, action: str, *, venue_id: str | None, reason: str | None, who: Person
 ) -> None:
-    """Do one of SWITCHES, at one venue or everywhere."""
+    """Do one of SWITCHES, at one venue or everywhere; each venue it touches can see who did."""
     values = dict(SWITCHES[action])
     if action == "pause":
         values["pause_reason"] = (reason or "").strip()[:200] or None
@@ -142,6 +143,9 @@ def switch_provider(
                 .where(integrations.c.provider == provider.name)
                 .values(**values)
             )
+            for each in who.venues:
+                venue_scope(session, each)
+                note(session, each, who.email, f"switched to {action} for all", provider.name)
         return
     with portal().scoped(venue_id) as session:
         add = insert(integration_configs).values(
@@ -150,4 +154,4 @@ def switch_provider(
         session.execute(
             add.on_conflict_do_update(index_elements=["venue_id", "provider"], set_=values)
         )
-        note(session, venue_id, actor, f"switched to {action}", provider.name)
+        note(session, venue_id, who.email, f"switched to {action}", provider.name)

@@ -673,9 +673,7 @@ def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> A
     if body.venue_id is not None and body.venue_id not in _who().venues:
         abort(404, "There is no such venue.")
     action = {"on": "enable", "paused": "pause", "disabled": "disable"}[body.state]
-    switch_provider(
-        provider, action, venue_id=body.venue_id, reason=body.reason, actor=_who().email
-    )
+    switch_provider(provider, action, venue_id=body.venue_id, reason=body.reason, who=_who())
     return "", 204
 
 

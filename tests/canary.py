@@ -71,7 +71,13 @@ def assert_unseen(canary: str, *places: str) -> None:
     assert seen == []
 
 
-PEOPLE = ("customers", "members", "employees", "team_members")
+PEOPLE = {
+    "stripe": ("customers",),
+    "square": ("customers", "team_members"),
+    "mailchimp": ("members",),
+    "quickbooks": ("customers", "employees"),
+}
+"""Streams whose objects are persons."""
 
 
 def people_of(sandbox: Sandbox) -> set[str]:
@@ -79,10 +85,9 @@ def people_of(sandbox: Sandbox) -> set[str]:
     and as JSON writes them."""
     told = {
         words
-        for provider in (sandbox.stripe, sandbox.square, sandbox.mailchimp, sandbox.quickbooks)
-        for account in provider.accounts.values()
-        for stream in PEOPLE
-        if stream in account.streams
+        for provider, streams in PEOPLE.items()
+        for account in getattr(sandbox, provider).accounts.values()
+        for stream in streams
         for found in account.objects(stream)
         for words in _words(found)
         if "@" in words or " " in words

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.settings import Settings
-from tests.oauth_portal.conftest import ADMIN, MANAGER, SignIn
+from tests.oauth_portal.conftest import ADMIN, MANAGER, OTHER, SignIn
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ def test_a_provider_is_paused_and_resumed_for_all_and_for_one(
     assert "switched to pause" in manager.get("/venues/hall/history").text
     admin.post("/admin/stripe", {"action": "disable"})
     assert due(pipeline_engine) == set()
+    for person, venue_id in ((manager, "hall"), (sign_in(OTHER), "bar")):
+        history = person.get(f"/venues/{venue_id}/history").text
+        assert f"{ADMIN} switched to disable for all (Stripe)" in history
     admin.post("/admin/stripe", {"action": "enable"})
     assert due(pipeline_engine) == {"bar"}
     admin.post("/admin/stripe", {"action": "resume", "venue_id": "hall"})

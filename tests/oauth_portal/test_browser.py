@@ -205,6 +205,21 @@ def test_an_administrator_divides_an_account_and_lets_people_and_programs_in(
     expect(page.get_by_role("region", name="Venues").locator("tbody tr")).to_have_count(2)
     looked_at(page, "administration")
 
+    page.goto(served)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your venues")
+    looked_at(page, "venues")
+    page.goto(f"{served}/nowhere")
+    expect(page.get_by_role("alert")).to_be_visible()
+    looked_at(page, "error")
+    other = sandbox.stripe.create_account("another", name="Another House", size=5)
+    first = sandbox.stripe.create_account("the-first", name="First House", size=5)
+    for account in (first, other):
+        page.goto(f"{served}/venues/hall/stripe/connect")
+        page.get_by_role("button", name="Continue to Stripe").click()
+        page.locator(f"button[value='{account.id}']").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("That is another Stripe account")
+    looked_at(page, "question")
+
 
 @pytest.mark.timeout(180)
 def test_a_manager_looks_at_failed_messages_and_has_them_worked_on_again(

@@ -18,7 +18,7 @@ from integration_pipelines.defs.partitions import VENUES
 from integration_pipelines.instance import open_instance
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
-from tests.canary import assert_nobody_is_named, assert_unseen, every_row, make_canary
+from tests.canary import assert_nobody_is_named, assert_unseen, every_row, make_canary, people_of
 from tests.conftest import NewDatabase
 from tests.oauth_portal.conftest import SignIn
 
@@ -149,6 +149,7 @@ def test_24_no_secret_of_the_portal_is_found_anywhere(
     assert len(runs) >= 3
     # A run tells nobody's name either, whatever it landed or could not.
     tags = [str(each.tags) for each in instance.get_runs()]
+    assert len(people_of(sandbox)) > 50
     assert_nobody_is_named(sandbox, told_of_runs, *runs, *tags)
     secrets = {each for each in secrets if len(each) >= SHORTEST}
     assert len(secrets) > 15

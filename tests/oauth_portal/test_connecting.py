@@ -1,5 +1,6 @@
 """Venues connect their accounts: by consent at all four, by key, and nothing that is not theirs."""
 
+from dataclasses import dataclass
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -7,14 +8,18 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from sqlalchemy import Engine, text
 
+from integration_pipelines.core import oauth
 from integration_pipelines.core.credentials import Vault, load_credentials, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import VaultError
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.transport import Bounds
 from integration_pipelines.providers import PROVIDERS
 from oauth_portal import create_app
 from oauth_portal.portal import EXTENSION
-from provider_sandbox import Sandbox
+from provider_sandbox import Fault, Sandbox
+from provider_sandbox.faults import Reset, Slow, Truncated
+from provider_sandbox.messages import Provider, Request, Response
 from tests.oauth_portal.conftest import ADMIN, MANAGER, OTHER, VIEWER, Browser, SignIn
 
 
@@ -146,6 +151,42 @@ def test_21_a_code_that_was_used_stores_nothing(
     refused = browser.get(replayed)
     assert refused.status_code == 400
     assert code not in refused.text
+
+
+@dataclass(slots=True)
+class InvalidGrant(Fault):
+    """The code is no longer good."""
+
+    kind = "invalid_grant"
+
+    def before(self, provider: Provider, request: Request) -> Response:
+        return Response(400, b'{"error": "invalid_grant"}')
+
+
+def test_a_token_endpoint_that_is_slow_lost_or_says_no_connects_nothing_and_says_so(
+    sign_in: SignIn,
+    accounts: dict[str, Any],
+    sandbox: Sandbox,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(oauth, "BOUNDS", Bounds(connect=1, read=0.3, total=1))
+    browser, tokens = sign_in(), {"provider": "quickbooks", "path": "/oauth2/v1/tokens/bearer"}
+    again = "did not answer properly just now"
+    for fault, said in (
+        (Slow(**tokens, seconds=1), again),
+        (Reset(**tokens), again),
+        (Truncated(**tokens), again),
+        (InvalidGrant(**tokens), "did not confirm what you allowed"),
+    ):
+        sandbox.faults.add(fault)
+        refused = browser.connects("hall", "quickbooks", accounts["quickbooks"])
+        sandbox.faults.clear()
+        assert (refused.status_code, said in refused.text) == (400, True), fault.kind
+        assert "Nothing was connected" in refused.text
+        assert held(pipeline_engine) == {}
+    monkeypatch.undo()
+    assert browser.connects("hall", "quickbooks", accounts["quickbooks"]).status_code == 303
 
 
 def test_another_account_is_asked_about_and_the_old_ones_rows_stay_apart(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from integration_pipelines.core.ingest import sync
+from integration_pipelines.core.errors import Refused
+from integration_pipelines.core.ingest import sync, unconnected_client
 from integration_pipelines.core.provider import Page, StreamFailed, StreamPlan
 from integration_pipelines.core.transport import RetryPolicy
 from integration_pipelines.providers.square import client
@@ -284,6 +285,20 @@ def test_a_stream_that_the_token_may_not_read_fails_by_name(
     assert failures(results) == dict.fromkeys(refused, "refused")
     assert "PAYMENTS_READ" in results["payments"].error
     assert len(venue.payloads("orders")) == len(account.ids("orders"))
+
+
+def test_every_scope_that_is_asked_for_is_needed(
+    sandbox: Sandbox, connected: ConnectSquare, account: SquareAccount
+) -> None:
+    assert SQUARE.oauth is not None
+    scopes, whose = set(SQUARE.oauth.scopes), "MERCHANT_PROFILE_READ"
+    venue = connected(account, token=sandbox.square.create_token(account.id, scopes=[whose]))
+    said = " ".join(result.error or "" for result in venue.sync().values())
+    assert {scope for scope in scopes if scope in said} == scopes - {whose}
+    token = sandbox.square.create_token(account.id, scopes=sorted(scopes - {whose}))
+    opens = SQUARE.credentials.model_validate({"access_token": token})
+    with pytest.raises(Refused, match=whose):
+        unconnected_client(venue.settings, venue.engine, SQUARE, opens, "hall").identify()
 
 
 def test_without_locations_only_what_belongs_to_one_fails(
