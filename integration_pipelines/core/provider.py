@@ -6,7 +6,7 @@ cursors, deletes, retries, limits and records of the sync are the core's and the
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -83,9 +83,9 @@ class Census(NamedTuple):
 
 
 def period_of(created_at: datetime | None) -> str:
-    """The period that an object is counted in: the month of its creation ("2026-11"), or "all"
+    """The period that an object is counted in: the month of its creation ("2026-11", UTC), or "all"
     where it tells no time."""
-    return "all" if created_at is None else f"{created_at:%Y-%m}"
+    return "all" if created_at is None else f"{created_at.astimezone(UTC):%Y-%m}"
 
 
 class Stream(Protocol):
@@ -144,8 +144,9 @@ class Client(Protocol):
     ) -> Iterator[Census | StreamFailed]:
         """Ask which objects of these streams exist, as plainly as the API allows: ids alone where
         it can, by other requests than `extract` makes, held against the provider's own counts
-        where it gives any. What was created before ``since`` may be left out. Several Census of a
-        period add up. Raises what ends the whole connection."""
+        where it gives any. What was created before ``since``, a month's first instant, may be left
+        out, and does not count. Several Census of a period add up. Raises what ends the whole
+        connection."""
         ...
 
     def drain_costs(self) -> list[Any]:

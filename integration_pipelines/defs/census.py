@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import structlog
 from pydantic import Field
 
 from integration_pipelines.core import ingest
@@ -15,11 +16,14 @@ from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.ingest import CensusResult
 from integration_pipelines.core.ingest.batch import side_by_side
+from integration_pipelines.core.redaction import redact
 from integration_pipelines.defs.checks import every_object_landed
 from integration_pipelines.defs.jobs import CONCURRENCY
 from integration_pipelines.defs.records import log_check, table
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.providers import PROVIDERS
+
+log = structlog.get_logger(__name__)
 
 
 class CensusConfig(dg.Config):
@@ -52,7 +56,7 @@ def census(context: dg.OpExecutionContext, config: CensusConfig) -> None:
             due=True,
         )
 
-    def count(connection: Connection) -> CensusResult | IntegrationError:
+    def count(connection: Connection) -> CensusResult | Exception:
         try:
             return ingest.take_census(
                 pipeline.engine,
@@ -62,14 +66,18 @@ def census(context: dg.OpExecutionContext, config: CensusConfig) -> None:
                 since=since,
                 run_id=context.run_id,
             )
-        except IntegrationError as error:
+        except Exception as error:
+            if not isinstance(error, IntegrationError):
+                log.exception("unexpected", venue_id=connection.venue_id)
             return error
 
     counted: list[dict[str, str | int]] = []
     for connection, result in side_by_side(connections, count, concurrency=config.concurrency):
         which = f"{connection.venue_id}/{connection.provider}"
-        if isinstance(result, IntegrationError):
-            context.log.warning("%s cannot be counted: %s", which, result)
+        if isinstance(result, Exception):
+            known = isinstance(result, IntegrationError)
+            why = str(result) if known else redact(f"{type(result).__name__}: {result}")
+            context.log.warning("%s cannot be counted: %s", which, why)
             continue
         for stream, error in result.failed.items():
             context.log.warning("%s: %s cannot be counted: %s", which, stream, error)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, select, text, update
 
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest.batch import claim_requests
-from integration_pipelines.core.tables import connections, raw_table
+from integration_pipelines.core.tables import completeness, connections, raw_table
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs.jobs import run_config
 from integration_pipelines.defs.resources import resources
@@ -69,6 +69,25 @@ def test_a_missing_object_is_named_and_fetched_and_the_check_turns_green(
     with pipeline_engine.begin() as session:
         venue_scope(session, "red-room")
         assert set(lost) <= set(session.scalars(select(charges.c.id)))
+
+
+def test_an_account_that_breaks_the_count_breaks_it_for_itself_alone(
+    hall: Any,
+    materialize: Any,
+    take_census: Any,
+    owner_engine: Engine,
+    pipeline_engine: Engine,
+) -> None:
+    for name in ("blue-room", "red-room", "white-room"):
+        hall(name)
+    materialize([CHARGES], "blue-room", "white-room")
+    with owner_engine.begin() as session:
+        session.execute(text("ALTER TABLE control.completeness ADD CHECK (venue_id <> 'red-room')"))
+    taken = take_census(concurrency=1)
+    assert taken.success
+    with pipeline_engine.connect() as session:
+        counted = set(session.scalars(select(completeness.c.venue_id)))
+    assert counted == {"blue-room", "white-room"}
 
 
 def test_a_stream_that_nobody_counts_is_a_warning(

@@ -3,13 +3,20 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from integration_pipelines.core.provider import Page, State, StreamFailed, StreamPlan
+from integration_pipelines.core.ingest import CensusResult, take_census
+from integration_pipelines.core.provider import (
+    Page,
+    State,
+    StreamFailed,
+    StreamPlan,
+    period_of,
+)
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import Response, RetryPolicy, default_error
 from integration_pipelines.providers import PROVIDERS
@@ -115,6 +122,45 @@ def test_any_page_size_gives_the_same_rows(
     monkeypatch.setattr(kind.client, "PAGE_SIZE", size)
     assert failures(hall.sync()) == {}
     assert kind.differences(hall, account) == []
+
+
+def test_recent_months_are_counted_day_after_day_and_older_counts_stay(
+    kind: Kind, hall: ConnectedVenue, account: Any, sandbox: Sandbox
+) -> None:
+    hall.sync()
+    asked = sandbox.requests.total()
+    whole = census(hall)
+    needed = sandbox.requests.total() - asked
+    known = counted(hall)
+    since = datetime.fromtimestamp(account.clock.now(), UTC) - timedelta(days=35)
+    assert min(period for _, period in known) < period_of(since)
+    for _ in range(2):
+        asked = sandbox.requests.total()
+        recent = census(hall, since=since)
+        assert sandbox.requests.total() - asked <= needed
+        assert {p.period for each in recent.found.values() for p in each} < {p for _, p in known}
+        assert min(p.period for each in recent.found.values() for p in each) >= period_of(since)
+        assert counted(hall) == known
+    assert whole.missing == recent.missing == {}
+
+
+def census(venue: ConnectedVenue, since: datetime | None = None) -> CensusResult:
+    """What exists in its account; every stream could be counted."""
+    taken = take_census(
+        venue.engine,
+        provider=venue.provider,
+        connection=venue.connection,
+        client=venue.client(),
+        since=since,
+    )
+    assert taken.failed == {}
+    return taken
+
+
+def counted(venue: ConnectedVenue) -> dict[tuple[str, str], int]:
+    """What was counted last, by stream and period."""
+    rows = venue.rows("SELECT stream, period, expected FROM control.completeness")
+    return {(row.stream, row.period): row.expected for row in rows}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from integration_pipelines.core.ingest import completeness
 from integration_pipelines.core.ingest.batch import request_sync
 from integration_pipelines.core.ingest.completeness import Cursor, Shortfall
 from integration_pipelines.core.ingest.sync import sync
-from integration_pipelines.core.provider import Client, Provider, StreamFailed
+from integration_pipelines.core.provider import Client, Provider, StreamFailed, period_of
 from integration_pipelines.core.tables import sync_cursors, sync_queue
 from integration_pipelines.core.transport import record_costs
 
@@ -131,10 +131,12 @@ def _count(
     since: datetime | None,
     result: CensusResult,
 ) -> None:
-    """Put down what the client counts."""
+    """Put down what the client counts, of the periods that were asked about."""
     for piece in client.census(names, since):
         if isinstance(piece, StreamFailed):
             result.failed[piece.stream] = piece.error
+            continue
+        if since is not None and piece.period < period_of(since):
             continue
         with session.begin(), _cursor(session) as cursor:
             completeness.put_down(cursor, piece)

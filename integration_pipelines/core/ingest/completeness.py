@@ -75,7 +75,8 @@ def record(
     counted_at: datetime,
     since: datetime | None,
 ) -> None:
-    """Replace what is known of ``stream`` from the month of ``since`` on."""
+    """Replace what is known of ``stream`` from the month of ``since`` on, which is what ``found``
+    is about."""
     session.execute(
         delete(completeness).where(
             *_of(connection, [stream]),

@@ -57,8 +57,8 @@ class MailchimpClient:
     def census(
         self, streams: Sequence[str], since: datetime | None
     ) -> Iterator[Census | StreamFailed]:
-        """See core.provider.Client. Everything is counted, whenever it was made."""
-        return take_census(self._reading, streams)
+        """See core.provider.Client."""
+        return take_census(self._reading, streams, since)
 
     def drain_costs(self) -> list[Cost]:
         """See core.provider.Client."""

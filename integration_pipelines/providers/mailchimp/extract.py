@@ -97,10 +97,10 @@ class MailchimpExtract:
         return [head for listed in pages for head in listed.heads]
 
     def reports(self) -> dict[str, Head]:
-        """The numbers of every campaign that has been sent, wholly or in part."""
+        """The time and the numbers of every campaign that has been sent, wholly or in part."""
         if self._reports is None:
-            numbers = ("emails_sent", "unsubscribed", "opens", "clicks", "bounces")
-            heads = self._heads(BY_NAME["reports"], [], *numbers)
+            told = ("send_time", "emails_sent", "unsubscribed", "opens", "clicks", "bounces")
+            heads = self._heads(BY_NAME["reports"], [], *told)
             self._reports = {str(head.id): head for head in heads}
         return self._reports
 

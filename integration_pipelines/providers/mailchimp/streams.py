@@ -18,7 +18,8 @@ class MailchimpStream:
     the body. ``parent``: the stream whose objects have these rows; their ids, and then ``key``,
     make the id that is unique in the account. ``sweeps``: parameters of the listings that together
     show every row; ``since`` and ``before``: the parameters that ask for what changed after a time
-    and before one, ``version`` the field they go by. ``counted_by``: numbers of a campaign's report
+    and before one, ``version`` the field they go by; ``made_since``: the parameter that asks for
+    what came to be after a time. ``counted_by``: numbers of a campaign's report
     that move whenever these rows do. ``paged`` and ``projected``: whether it takes count and
     offset, and exclude_fields. ``one``: whether an object can be read alone; ``hidden``: what it
     leaves out unless asked.
@@ -34,6 +35,7 @@ class MailchimpStream:
     since: str | None = None
     before: str | None = None
     version: str | None = None
+    made_since: str | None = None
     counted_by: tuple[str, ...] = ()
     paged: bool = True
     projected: bool = True
@@ -75,6 +77,7 @@ STREAMS = (
         "Segments and tags of an audience, with their sizes.",
         parent="lists",
         version="updated_at",
+        made_since="since_created_at",
     ),
     MailchimpStream(
         "tags",
@@ -103,9 +106,14 @@ STREAMS = (
         "/campaigns",
         "campaigns",
         "Campaigns, drafts included, with their A/B variants.",
+        made_since="since_create_time",
     ),
     MailchimpStream(
-        "reports", "/reports", "reports", "What became of the e-mails of a campaign so far."
+        "reports",
+        "/reports",
+        "reports",
+        "What became of the e-mails of a campaign so far.",
+        made_since="since_send_time",
     ),
     MailchimpStream(
         "email_activity",
