@@ -124,10 +124,37 @@ def sync_venue(
     return work
 
 
+def take_census(*, venue_id: str) -> Work:
+    """A count of what exists in the venue's account against what landed."""
+    from integration_pipelines.core import ingest
+    from integration_pipelines.core.credentials import Vault, open_connections
+    from integration_pipelines.core.database import create_engine
+    from integration_pipelines.core.settings import load_settings
+    from integration_pipelines.providers import PROVIDERS
+
+    settings = load_settings()
+    engine = create_engine(settings)
+    with engine.begin() as session:
+        (connection,) = open_connections(session, venue_ids=[venue_id])
+    provider = PROVIDERS[connection.provider]
+    client = ingest.open_client(settings, engine, Vault(settings), provider, connection)
+
+    def work() -> dict[str, Any]:
+        counted = ingest.take_census(
+            engine, provider=provider, connection=connection, client=client
+        )
+        if counted.failed or counted.missing:
+            raise SystemExit(f"failed: {counted.failed}, missing: {counted.missing}")
+        return {}
+
+    return work
+
+
 CASES: dict[str, Callable[..., Work]] = {
     "fetch": fetch,
     "copy_and_merge": copy_and_merge,
     "sync_venue": sync_venue,
+    "take_census": take_census,
 }
 
 

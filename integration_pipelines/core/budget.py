@@ -109,10 +109,7 @@ class Budget:
         """The factor on this account's intervals by which its share lasts for the month."""
         account = self.accounts[connection_id]
         a_day = max(self._share - account.used, 0.0) / self.days_left
-        wanted = sum(
-            cadence.reads * (DAY / self._useful(cadence, account))
-            for cadence in self.metering.cadences
-        )
+        wanted = self._a_day(self.metering.cadences, account)
         return max(1.0, wanted / a_day) if a_day else float("inf")
 
     @cached_property
@@ -130,12 +127,35 @@ class Budget:
         stretch = self.stretch(connection_id)
         return useful * stretch if stretch < longest / useful else longest
 
-    def pass_interval(self, connection_id: UUID) -> timedelta | None:
-        """How long after a full pass the next one is due; None: as usual."""
-        for cadence in self.metering.cadences:
-            if cadence.full:
-                return self.interval(cadence, connection_id)
-        return None
+    def passes(self, connection_id: UUID, passed_at: Mapping[str, datetime]) -> list[str]:
+        """Streams to read whole again now: those whose turn has come, the one that waited longest
+        first, until the passes' part of what is left is spent; the others wait for another night.
+        ``passed_at`` is when each was last read whole."""
+        account = self.accounts[connection_id]
+        passes = [cadence for cadence in self.metering.cadences if cadence.reading == "pass"]
+        part = self._a_day(passes, account) / self._a_day(self.metering.cadences, account)
+        left = max(self._share - account.used, 0.0) * part
+        waiting = [
+            (min(passed), cadence)
+            for cadence in passes
+            if (passed := [passed_at[name] for name in cadence.streams if name in passed_at])
+        ]
+        turn: list[str] = []
+        for at, cadence in sorted(waiting, key=lambda one: one[0]):
+            due = at <= self.now - self.interval(cadence, connection_id)
+            if due and cadence.reads <= left:
+                left -= cadence.reads
+                turn += cadence.streams
+        return turn
+
+    def census_interval(self, connection_id: UUID) -> timedelta:
+        """How long after a census the next one is due."""
+        (census,) = (one for one in self.metering.cadences if one.reading == "census")
+        return self.interval(census, connection_id)
+
+    def _a_day(self, cadences: Iterable[Cadence], account: Account) -> float:
+        """What these take of an account each day, read as often as is of use."""
+        return sum(cadence.reads * (DAY / self._useful(cadence, account)) for cadence in cadences)
 
     def _useful(self, cadence: Cadence, account: Account) -> timedelta:
         return cadence.with_events if account.has_events and cadence.with_events else cadence.every

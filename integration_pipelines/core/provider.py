@@ -7,7 +7,7 @@ cursors, deletes, retries, limits and records of the sync are the core's and the
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel
@@ -82,6 +82,16 @@ class Census(NamedTuple):
     ids: Sequence[str]
 
 
+class Tally(NamedTuple):
+    """How many objects of ``stream`` the provider says exist: as many as are held here."""
+
+    stream: str
+    expected: int
+
+
+Counted = Census | Tally
+
+
 def period_of(created_at: datetime | None) -> str:
     """The period that an object is counted in: the month of its creation ("2026-11", UTC), or "all"
     where it tells no time."""
@@ -140,13 +150,14 @@ class Client(Protocol):
         ...
 
     def census(
-        self, streams: Sequence[str], since: datetime | None
-    ) -> Iterator[Census | StreamFailed]:
+        self, streams: Sequence[str], since: datetime | None, held: Mapping[str, int]
+    ) -> Iterator[Counted | StreamFailed]:
         """Ask which objects of these streams exist, as plainly as the API allows: ids alone where
         it can, by other requests than `extract` makes, held against the provider's own counts
         where it gives any. What was created before ``since``, a month's first instant, may be left
-        out, and does not count. Several Census of a period add up. Raises what ends the whole
-        connection."""
+        out, and does not count. Several Census of a period add up. ``held``, where every read is
+        metered: how many living rows of each stream are here; a number that agrees is enough.
+        Raises what ends the whole connection."""
         ...
 
     def drain_costs(self) -> list[Any]:
@@ -168,24 +179,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """Streams that one reading brings up to date, and how often that is worth what it takes.
+    """Streams that one reading is about, and how often that is worth what it takes.
 
     ``reads``: what it costs when little has changed; ``every``: the shortest interval that is of
-    use; ``with_events``: the same where webhooks tell of changes; ``full``: it reads everything
-    again, a pass over all streams.
+    use; ``with_events``: the same where webhooks tell of changes; ``reading``: of what is new, of
+    everything again, or of what exists.
     """
 
     streams: tuple[str, ...]
     reads: int
     every: timedelta
     with_events: timedelta | None = None
-    full: bool = False
+    reading: Literal["changes", "pass", "census"] = "changes"
 
 
 @dataclass(frozen=True, slots=True)
 class Metering:
     """What a provider sells by the month: reads of all accounts together, as many as
-    ``monthly_reads`` says of the settings. The ``cadences`` together hold every stream."""
+    ``monthly_reads`` says of the settings. The ``cadences`` of changes together hold every stream,
+    and so do those of passes, whose streams are read whole by themselves; one is the census."""
 
     monthly_reads: Callable[[Any], int]
     cadences: tuple[Cadence, ...]

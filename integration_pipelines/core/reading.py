@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from integration_pipelines.core.errors import AccessRevoked, BreakerOpen, ProviderError
 from integration_pipelines.core.provider import (
-    Census,
+    Counted,
     Page,
     Record,
     State,
@@ -136,8 +136,8 @@ def through(plan: StreamPlan, *, lookback: timedelta) -> datetime:
 
 
 def count_side_by_side(
-    counts: Sequence[tuple[str, Callable[[], Iterator[Census]]]], *, concurrency: int
-) -> Iterator[Census | StreamFailed]:
+    counts: Sequence[tuple[str, Callable[[], Iterator[Counted]]]], *, concurrency: int
+) -> Iterator[Counted | StreamFailed]:
     """Take the census of each (stream, part of it), ``concurrency`` at a time; errors are met as
     in `read_side_by_side`."""
     jobs: deque[_Job] = deque()
@@ -147,13 +147,13 @@ def count_side_by_side(
         jobs.append((reading, Part(stream, partial(_counted, count)), None))
     with _Workers(jobs, concurrency) as workers:
         for reading, _, item in workers:
-            if isinstance(item, Census):
+            if isinstance(item, Counted):
                 yield item
             elif failed := _failure(reading, item):
                 yield failed
 
 
-def _counted(count: Callable[[], Iterator[Census]], _: Progress) -> Iterator[Census]:
+def _counted(count: Callable[[], Iterator[Counted]], _: Progress) -> Iterator[Counted]:
     return count()
 
 
@@ -196,7 +196,7 @@ def _failure(reading: Reading, error: object) -> StreamFailed | None:
 
 
 _Job = tuple[Reading, Part, Progress]
-_Item = Chunk | Census | BaseException | None
+_Item = Chunk | Counted | BaseException | None
 
 
 def _in_turns(readings: Sequence[Reading]) -> deque[_Job]:

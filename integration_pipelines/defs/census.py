@@ -1,5 +1,6 @@
 """`take_census`: ask the providers what exists, and name and ask for what has not landed.
 
+Where reads are metered their budget says which accounts' turn it is; those are counted whole.
 Who cannot be asked is told in the run's log, and nobody's trouble ends the count of the others.
 What is missing goes to `control.sync_queue`, from where a sensor takes it.
 """
@@ -12,6 +13,7 @@ import structlog
 from pydantic import Field
 
 from integration_pipelines.core import ingest
+from integration_pipelines.core.budget import read_budgets
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import IntegrationError
 from integration_pipelines.core.ingest import CensusResult
@@ -30,7 +32,11 @@ class CensusConfig(dg.Config):
     """Whom to ask, and how far back."""
 
     venues: list[str] = Field(default=[], description="These venues; none named: all.")
-    providers: list[str] = Field(default=[], description="These providers; none named: all.")
+    providers: list[str] = Field(
+        default=[],
+        description="These providers; none named: all, of those whose reads are metered the "
+        "accounts whose turn has come.",
+    )
     days: int | None = Field(
         default=None, ge=1, description="Count what was created in the last so many days' months."
     )
@@ -42,27 +48,25 @@ def census(context: dg.OpExecutionContext, config: CensusConfig) -> None:
     """Count what each connected account has against what landed; one's trouble is its own."""
     pipeline: Pipeline = context.resources.pipeline
     since = datetime.now(UTC) - timedelta(days=config.days) if config.days else None
-    # A count of part costs as much as one of all where every read is metered.
-    asked = config.providers or [
-        provider.name
-        for provider in PROVIDERS.values()
-        if since is None or provider.metering is None
-    ]
     with pipeline.engine.connect() as session:
         connections = open_connections(
             session,
             venue_ids=config.venues or None,
-            providers=asked,
+            providers=config.providers or None,
             due=True,
         )
+        if not config.providers:
+            budgets = read_budgets(session, pipeline.settings, PROVIDERS.values())
+            connections = ingest.due_for_census(session, connections, budgets)
 
     def count(connection: Connection) -> CensusResult | Exception:
+        provider = PROVIDERS[connection.provider]
         try:
             return ingest.take_census(
                 pipeline.engine,
-                provider=PROVIDERS[connection.provider],
+                provider=provider,
                 connection=connection,
-                client=getattr(context.resources, connection.provider).open_client(connection),
+                client=getattr(context.resources, provider.name).open_client(connection),
                 since=since,
                 run_id=context.run_id,
             )

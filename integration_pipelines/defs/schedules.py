@@ -51,7 +51,7 @@ def nightly_full(pipeline: Pipeline) -> Iterator[dg.RunRequest | dg.SkipReason]:
 )
 def daily_census(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Once a day, after the night's full passes: what exists at the providers and is not here, of
-    the last months; on Sundays of all time."""
+    the last months; on Sundays of all time. Where reads are metered, whose turn has come."""
     whole = context.scheduled_execution_time.weekday() == SUNDAY
     return dg.RunRequest(run_config={} if whole else {"days": CENSUS_DAYS})
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,21 +18,31 @@ from integration_pipelines.core.budget import (
     Budget,
     read_budgets,
 )
+from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.ingest import due_for_census
 from integration_pipelines.core.ingest.batch import BatchItem, Candidate, choose_due, due
 from integration_pipelines.core.provider import Cadence, Metering
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import integration_costs, integration_webhooks, sync_cursors
+from integration_pipelines.core.tables import (
+    completeness,
+    integration_costs,
+    integration_webhooks,
+    sync_cursors,
+)
 from integration_pipelines.providers import PROVIDERS
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
 """Half of a month of thirty days."""
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
+NAMES = ("customers", "charges", "coupons")
 FEED = Cadence(("customers", "charges"), reads=1, every=15 * MINUTE, with_events=6 * HOUR)
 LISTS = Cadence(("coupons",), reads=4, every=6 * HOUR)
-PASS = Cadence(("customers", "charges", "coupons"), reads=30, every=10 * DAY, full=True)
-A_DAY = 96 + 16 + 3
+PASSES = [Cadence((name,), reads=10, every=10 * DAY, reading="pass") for name in NAMES]
+COUNT = Cadence(NAMES, reads=3, every=6 * DAY, reading="census")
+CADENCES = (FEED, LISTS, *PASSES, COUNT)
+A_DAY = 96 + 16 + 3 + 0.5
 
 
 def budget(
@@ -40,7 +51,7 @@ def budget(
     accounts = [Account(uuid4(), f"venue-{n}", u, events) for n, u in enumerate(used)]
     return Budget(
         "stripe",
-        Metering(lambda _: allowed, (FEED, LISTS, PASS)),
+        Metering(lambda _: allowed, CADENCES),
         allowed=allowed,
         used=sum(used) + of_others,
         recent=700,
@@ -55,12 +66,12 @@ def intervals(month: Budget, number: int = 0) -> list[timedelta]:
 
 
 def test_where_there_is_enough_everything_is_read_as_often_as_is_of_use() -> None:
-    assert intervals(budget(0, 100)) == [15 * MINUTE, 6 * HOUR, 10 * DAY]
+    assert intervals(budget(0, 100)) == [15 * MINUTE, 6 * HOUR, *[10 * DAY] * 3, 6 * DAY]
     assert budget(0).slowdown == 1
 
 
 def test_where_webhooks_tell_of_changes_polling_is_rare_from_the_start() -> None:
-    assert intervals(budget(0, events=True)) == [6 * HOUR, 6 * HOUR, 10 * DAY]
+    assert intervals(budget(0, events=True)) == [6 * HOUR, 6 * HOUR, *[10 * DAY] * 3, 6 * DAY]
 
 
 @pytest.mark.parametrize("times", [1.5, 4.0])
@@ -83,13 +94,13 @@ def test_each_account_has_the_same_share_and_one_that_used_it_up_slows_alone() -
     assert intervals(shared, 0)[0] == 15 * MINUTE
     assert intervals(shared, 2)[0] > 10 * 15 * MINUTE
     spent = budget(100, A_DAY * 40, allowed=2 * A_DAY * 30)
-    assert intervals(spent, 1) == [LONGEST_PAUSE, HELD, HELD]
+    assert intervals(spent, 1) == [LONGEST_PAUSE, *[HELD] * 5]
     assert "nothing is left for some accounts" in spent.words
     assert spent.slowdown == float("inf")
 
 
 def test_what_accounts_now_gone_have_read_goes_off_everybodys_share() -> None:
-    allowed = round(2 * A_DAY * 15 / (1 - KEPT_BACK))
+    allowed = ceil(2 * A_DAY * 15 / (1 - KEPT_BACK))
     assert budget(0, 0, allowed=allowed).slowdown == 1
     assert budget(0, 0, allowed=allowed, of_others=A_DAY * 15).slowdown == pytest.approx(2, rel=0.1)
 
@@ -126,9 +137,61 @@ def test_streams_whose_turn_has_come_are_due_and_the_first_load_is_due_whole() -
         new: None,
     }
     assert choose_due(candidates, budgets={"stripe": month}, full=True, now=NOW) == []
-    old = [candidate._replace(full_pass_at=NOW - 11 * DAY) for candidate in candidates[:1]]
+    ago = {"customers": NOW - 11 * DAY, "charges": NOW - 9 * DAY, "coupons": NOW - 12 * DAY}
+    old = [candidate._replace(passed_at=ago) for candidate in candidates[:1]]
     (passed,) = choose_due(old, budgets={"stripe": month}, full=True, now=NOW)
     assert (passed.connection.connection_id, passed.full) == (loaded, True)
+    assert passed.streams == ("coupons", "customers"), "the one that waited longest first"
+
+
+def test_passes_take_turns_where_their_part_of_what_is_left_is_less_than_one_over_all() -> None:
+    left = 15 * A_DAY / 3
+    tight = budget(0, allowed=ceil((left - 29) / (1 - KEPT_BACK)))
+    ((account, _),) = tight.accounts.items()
+    part = 3 / A_DAY * (left - 29)
+    assert 10 < part < 20, "one stream's pass and not two"
+    ago = {name: NOW - days * DAY for name, days in zip(NAMES, (45, 60, 50), strict=True)}
+    assert tight.passes(account, ago) == ["charges"]
+    assert tight.passes(account, ago | {"charges": NOW}) == ["coupons"]
+    assert tight.passes(account, dict.fromkeys(ago, NOW)) == []
+
+
+def test_a_count_of_what_exists_waits_for_its_turn_where_reads_are_metered(
+    pipeline_engine: Engine,
+    settings: Settings,
+    venue: Callable[..., str],
+    connect: Callable[..., UUID],
+) -> None:
+    metered = replace(PROVIDERS["stripe"], metering=Metering(lambda _: 500_000, CADENCES))
+    ago = {"blue": timedelta(days=7), "red": timedelta(days=5), "white": None}
+    for name, at in ago.items():
+        connection_id = connect(venue(name), "stripe", f"acct_{name}")
+        connect(name, "square", f"merchant_{name}")
+        with pipeline_engine.begin() as session:
+            venue_scope(session, name)
+            for stream, later in (("charges", DAY), ("coupons", 0 * DAY)) if at else ():
+                session.execute(
+                    insert(completeness).values(
+                        venue_id=name,
+                        connection_id=connection_id,
+                        provider="stripe",
+                        stream=stream,
+                        period="all",
+                        expected=1,
+                        missing_ids=[],
+                        counted_at=datetime.now(UTC) - at - later,
+                    )
+                )
+    with pipeline_engine.connect() as session:
+        budgets = read_budgets(session, settings, [metered])
+        asked = due_for_census(session, open_connections(session), budgets)
+    assert sorted((one.venue_id, one.provider) for one in asked) == [
+        ("blue", "square"),
+        ("blue", "stripe"),
+        ("red", "square"),
+        ("white", "square"),
+        ("white", "stripe"),
+    ]
 
 
 def connection_of(month: Budget, account: UUID) -> Any:
@@ -144,7 +207,7 @@ def test_a_months_reads_are_those_metered_of_the_connected_accounts(
     venue: Callable[..., str],
     connect: Callable[..., UUID],
 ) -> None:
-    metering = Metering(lambda _: 5_000, (FEED, LISTS, PASS))
+    metering = Metering(lambda _: 5_000, CADENCES)
     metered = replace(PROVIDERS["stripe"], metering=metering)
     blue, red = (connect(venue(name), "stripe", f"acct_{name}") for name in ("blue", "red"))
     today = datetime.now(UTC).date()

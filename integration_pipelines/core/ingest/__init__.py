@@ -1,6 +1,6 @@
 """Ingest: from a connection's client to landed rows."""
 
-from integration_pipelines.core.ingest.census import CensusResult, take_census
+from integration_pipelines.core.ingest.census import CensusResult, due_for_census, take_census
 from integration_pipelines.core.ingest.clients import (
     identify,
     open_client,
@@ -18,6 +18,7 @@ __all__ = [
     "StreamResult",
     "claim",
     "divide",
+    "due_for_census",
     "identify",
     "open_client",
     "shares",

@@ -75,7 +75,8 @@ class Candidate(NamedTuple):
     """A connection that may be synced, and what bears on whether to do so now.
 
     ``full_pass_at``: when the stream read whole the longest ago was; None before the first load;
-    ``read_at``: when each stream was last read, where reads are metered.
+    ``read_at`` and ``passed_at``: when each stream was last read, and read whole, where reads are
+    metered.
     """
 
     connection: Connection
@@ -84,6 +85,7 @@ class Candidate(NamedTuple):
     synced_at: datetime | None
     full_pass_at: datetime | None
     read_at: Mapping[str, datetime] = {}
+    passed_at: Mapping[str, datetime] = {}
 
 
 class OpenBatch(NamedTuple):
@@ -125,9 +127,12 @@ def choose_due(
         if candidate.in_batch or (blocked_until is not None and blocked_until > now):
             continue
         budget = (budgets or {}).get(candidate.connection.provider)
-        if full:
-            every = budget.pass_interval(candidate.connection.connection_id) if budget else None
-            if _is_over(candidate.full_pass_at, every or FULL_PASS_EVERY, now):
+        if full and budget is not None:
+            if whole := budget.passes(candidate.connection.connection_id, candidate.passed_at):
+                item = BatchItem(candidate.connection, tuple(whole), full=True)
+                chosen.append((candidate, item))
+        elif full:
+            if _is_over(candidate.full_pass_at, FULL_PASS_EVERY, now):
                 chosen.append((candidate, BatchItem(candidate.connection, full=True)))
         elif budget is None or candidate.full_pass_at is None:
             chosen.append((candidate, BatchItem(candidate.connection)))
@@ -140,7 +145,7 @@ def choose_due(
 def _whose_turn(candidate: Candidate, budget: Budget, now: datetime) -> Iterator[str]:
     """Streams whose last reading is as long ago as the budget spaces them."""
     for cadence in budget.metering.cadences:
-        if cadence.full:
+        if cadence.reading != "changes":
             continue
         interval = budget.interval(cadence, candidate.connection.connection_id) - SLACK
         read = [candidate.read_at.get(stream) for stream in cadence.streams]
@@ -179,16 +184,22 @@ def _candidates(session: Session, budgets: Mapping[str, Budget]) -> list[Candida
     }
     metered = [account for budget in budgets.values() for account in budget.accounts]
     read_at: dict[UUID, dict[str, datetime]] = defaultdict(dict)
+    passed_at: dict[UUID, dict[str, datetime]] = defaultdict(dict)
     for row in (
         session.execute(
             select(
-                sync_cursors.c.connection_id, sync_cursors.c.stream, sync_cursors.c.updated_at
+                sync_cursors.c.connection_id,
+                sync_cursors.c.stream,
+                sync_cursors.c.updated_at,
+                sync_cursors.c.full_pass_at,
             ).where(sync_cursors.c.connection_id == func.any(metered))
         )
         if metered
         else ()
     ):
         read_at[row.connection_id][row.stream] = row.updated_at
+        if row.full_pass_at is not None:
+            passed_at[row.connection_id][row.stream] = row.full_pass_at
     return [
         Candidate(
             connection,
@@ -197,6 +208,7 @@ def _candidates(session: Session, budgets: Mapping[str, Budget]) -> list[Candida
             synced_at=cursor.synced_at if cursor else None,
             full_pass_at=cursor.full_pass_at if cursor else None,
             read_at=read_at.get(connection.connection_id, {}),
+            passed_at=passed_at.get(connection.connection_id, {}),
         )
         for connection in open_connections(session, due=True)
         for cursor in [cursors.get(connection.connection_id)]

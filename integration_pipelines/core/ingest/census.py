@@ -5,13 +5,14 @@ what is new; what is then still missing is a shortfall, kept in `control.complet
 for by id in `control.sync_queue`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import Engine, func, select
 
+from integration_pipelines.core.budget import Budget
 from integration_pipelines.core.credentials import Connection
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
@@ -19,13 +20,17 @@ from integration_pipelines.core.ingest import completeness
 from integration_pipelines.core.ingest.batch import request_sync
 from integration_pipelines.core.ingest.completeness import Cursor, Shortfall
 from integration_pipelines.core.ingest.sync import sync
-from integration_pipelines.core.provider import Client, Provider, StreamFailed, period_of
-from integration_pipelines.core.tables import sync_cursors, sync_queue
+from integration_pipelines.core.provider import Client, Provider, StreamFailed, Tally, period_of
+from integration_pipelines.core.tables import raw_table, sync_cursors, sync_queue
 from integration_pipelines.core.transport import record_costs
 
 REQUESTED_BY = "completeness"
 REFETCHED_AT_MOST = 2_000
 """Of a stream; where more is missing, a full pass is the cheaper way."""
+
+
+LATE = timedelta(hours=12)
+"""It is asked once a day who is due, and a count ends a while after it began."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,23 @@ class CensusResult:
         return {stream: missing for stream, missing in ids.items() if missing}
 
 
+def due_for_census(
+    session: Session, connections: Sequence[Connection], budgets: Mapping[str, Budget]
+) -> list[Connection]:
+    """Of connections those to count now: of a metered provider, those whose last count is as long
+    ago as its budget spaces them."""
+    metered = [one.connection_id for one in connections if one.provider in budgets]
+    counted_at = completeness.counted_at(session, metered)
+
+    def may_rest(connection: Connection) -> bool:
+        last, budget = counted_at.get(connection.connection_id), budgets.get(connection.provider)
+        if last is None or budget is None:
+            return False
+        return last > budget.now + LATE - budget.census_interval(connection.connection_id)
+
+    return [connection for connection in connections if not may_rest(connection)]
+
+
 def take_census(
     engine: Engine,
     *,
@@ -60,9 +82,11 @@ def take_census(
 ) -> CensusResult:
     """Count what exists against what landed, of ``streams`` (all, by default) once loaded.
 
-    ``since``: leave out what was created before its month. What the provider refuses is in the
-    result, not an exception.
+    ``since``: leave out what was created before its month, unless every read is metered. What the
+    provider refuses is in the result, not an exception.
     """
+    if provider.metering:
+        since = None  # A part would cost as much.
     if since is not None:
         since = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     result = CensusResult(connection)
@@ -77,11 +101,13 @@ def take_census(
             if name in loaded and (streams is None or name in streams)
         ]
         try:
-            _count(session, connection, client, names, since, result)
+            held = _held(session, connection, names) if provider.metering else {}
+            _count(session, connection, client, names, since, held, result)
         except IntegrationError as error:
             result.failed |= dict.fromkeys(names, error)
         counted = [name for name in names if name not in result.failed]
-        _compare(session, connection, counted, result)
+        listed = [name for name in counted if name not in result.found]
+        _compare(session, connection, listed, result)
         if result.missing:
             sync(
                 engine,
@@ -123,18 +149,41 @@ def _loaded(session: Session, connection: Connection) -> set[str]:
     )
 
 
+def _held(session: Session, connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """How many living rows of each stream are here."""
+    with session.begin():
+        venue_scope(session, connection.venue_id)
+        return {
+            name: session.scalars(
+                select(func.count()).where(
+                    raw.c.venue_id == connection.venue_id,
+                    raw.c.account_id == connection.account_id,
+                    raw.c.deleted_at.is_(None),
+                )
+            ).one()
+            for name in names
+            for raw in [raw_table(connection.provider, name)]
+        }
+
+
 def _count(
     session: Session,
     connection: Connection,
     client: Client,
     names: list[str],
     since: datetime | None,
+    held: Mapping[str, int],
     result: CensusResult,
 ) -> None:
     """Put down what the client counts, of the periods that were asked about."""
-    for piece in client.census(names, since):
+    for piece in client.census(names, since, held):
         if isinstance(piece, StreamFailed):
             result.failed[piece.stream] = piece.error
+            continue
+        if isinstance(piece, Tally):
+            result.found[piece.stream] = [
+                Shortfall(piece.stream, period_of(None), piece.expected, [])
+            ]
             continue
         if since is not None and piece.period < period_of(since):
             continue

@@ -7,6 +7,7 @@ turns out to be gone, is taken off what is missing by the sync that finds it.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -97,6 +98,18 @@ def record(
                 for of_period in found
             ],
         )
+
+
+def counted_at(session: Session, connection_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When each of these connections was last counted, of those that were."""
+    rows = session.execute(
+        select(
+            completeness.c.connection_id, func.max(completeness.c.counted_at).label("counted_at")
+        )
+        .where(completeness.c.connection_id.in_(connection_ids))
+        .group_by(completeness.c.connection_id)
+    )
+    return {row.connection_id: row.counted_at for row in rows}
 
 
 def settle(session: Session, connection: Connection, *, streams: Collection[str]) -> None:

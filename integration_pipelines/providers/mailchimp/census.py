@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from integration_pipelines.core.errors import AccessRevoked, BreakerOpen, ProviderError
-from integration_pipelines.core.provider import Census, StreamFailed, period_of
+from integration_pipelines.core.provider import Census, Counted, StreamFailed, period_of
 from integration_pipelines.core.reading import count_side_by_side
 from integration_pipelines.providers.mailchimp.extract import MailchimpExtract
 from integration_pipelines.providers.mailchimp.streams import BY_NAME, MailchimpStream
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1)
 
 def take_census(
     reading: MailchimpExtract, streams: Sequence[str], since: datetime | None
-) -> Iterator[Census | StreamFailed]:
+) -> Iterator[Counted | StreamFailed]:
     """See Client.census. Where the API has no filter by creation, everything is counted."""
     counts = []
     for name in streams if reading.scope.is_primary else ():

@@ -1,6 +1,6 @@
 """QuickBooks Online: the books. See README.md beside this file for limits and quirks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from integration_pipelines.core.provider import (
     Access,
     Account,
-    Census,
+    Counted,
     Limits,
     Page,
     Provider,
@@ -66,10 +66,10 @@ class QuickBooksClient:
         return self._reading.fetch(stream, ids)
 
     def census(
-        self, streams: Sequence[str], since: datetime | None
-    ) -> Iterator[Census | StreamFailed]:
+        self, streams: Sequence[str], since: datetime | None, held: Mapping[str, int]
+    ) -> Iterator[Counted | StreamFailed]:
         """See core.provider.Client."""
-        return take_census(self._reading, streams, since)
+        return take_census(self._reading, streams, held)
 
     def drain_costs(self) -> list[Cost]:
         """See core.provider.Client."""

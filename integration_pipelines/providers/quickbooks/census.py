@@ -1,20 +1,24 @@
-"""QuickBooks' census: every entity in the order of its creation, which no sync reads it in, held
-against the number that QuickBooks gives.
+"""QuickBooks' census: the number of each entity, and where it is not the number held here, every
+one in the order of its creation, which no sync reads it in.
 
-Its query language gives whole objects or a number, and each costs a read a page or a read: ids come
-with the objects.
+Its query language gives a number, which is one read, or whole objects, which are one a page. Where
+one object is missing and another too many a number does not tell; a full pass finds both.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from integration_pipelines.core.errors import MalformedResponse
-from integration_pipelines.core.provider import Census, StreamFailed, period_of
+from integration_pipelines.core.errors import (
+    AccessRevoked,
+    BreakerOpen,
+    MalformedResponse,
+    ProviderError,
+)
+from integration_pipelines.core.provider import Census, Counted, StreamFailed, Tally, period_of
 from integration_pipelines.core.reading import count_side_by_side
 from integration_pipelines.providers.quickbooks import client
-from integration_pipelines.providers.quickbooks.client import QuickBooksReader, literal
+from integration_pipelines.providers.quickbooks.client import QuickBooksReader
 from integration_pipelines.providers.quickbooks.extract import (
     QuickBooksExtract,
     first_month,
@@ -29,24 +33,32 @@ CREATED = "MetaData.CreateTime"
 
 
 def take_census(
-    reading: QuickBooksExtract, streams: Sequence[str], since: datetime | None
-) -> Iterator[Census | StreamFailed]:
-    """See Client.census."""
-    counts = []
-    for name in streams if reading.scope.is_primary else ():
-        stream = BY_NAME[name]
-        count = _months if stream.is_report else _count
-        counts.append((name, partial(count, reading.reader, stream, since)))
-    yield from count_side_by_side(counts, concurrency=reading.concurrency)
+    reading: QuickBooksExtract,
+    streams: Sequence[str],
+    held: Mapping[str, int],
+) -> Iterator[Counted | StreamFailed]:
+    """See Client.census. All is counted, whenever it was entered."""
+    asked = [BY_NAME[name] for name in streams] if reading.scope.is_primary else []
+    yield from _reports(reading.reader, [one.name for one in asked if one.is_report])
+    yield from count_side_by_side(
+        [
+            (one.name, partial(_count, reading.reader, one, held.get(one.name)))
+            for one in asked
+            if not one.is_report
+        ],
+        concurrency=reading.concurrency,
+    )
 
 
 def _count(
-    reader: QuickBooksReader, stream: QuickBooksStream, since: datetime | None
-) -> Iterator[Census]:
-    conditions = [f"{CREATED} >= {literal(since.isoformat())}"] if since else []
+    reader: QuickBooksReader, stream: QuickBooksStream, held: int | None
+) -> Iterator[Counted]:
     for _ in range(ATTEMPTS):
-        found = _listed(reader, stream, conditions)
-        count = reader.count(stream, *conditions)
+        count = reader.count(stream)
+        if count == held:
+            yield Tally(stream.name, count)
+            return
+        found = _listed(reader, stream)
         if len(found) >= count:
             break
     else:
@@ -60,14 +72,12 @@ def _count(
         yield Census(stream.name, period, ids)
 
 
-def _listed(
-    reader: QuickBooksReader, stream: QuickBooksStream, conditions: Sequence[str]
-) -> dict[str, str]:
+def _listed(reader: QuickBooksReader, stream: QuickBooksStream) -> dict[str, str]:
     """Periods by id."""
     found: dict[str, str] = {}
     start = 1
     while True:
-        listed = reader.query(stream, *conditions, order=CREATED, start=start)
+        listed = reader.query(stream, order=CREATED, start=start)
         before = len(found)
         found |= {head.id: period_of(head.created_at) for head in listed.heads}
         if len(listed.heads) < client.size():
@@ -77,12 +87,18 @@ def _listed(
         start += len(listed.heads)
 
 
-def _months(
-    reader: QuickBooksReader, stream: QuickBooksStream, since: datetime | None
-) -> Iterator[Census]:
+def _reports(reader: QuickBooksReader, names: Sequence[str]) -> Iterator[Counted | StreamFailed]:
     """There is a report of every month."""
-    company = with_history(reader, reader.company())
-    first = max(first_month(company), since.date() if since else company.since)
-    for month in months_between(first, company.today):
+    if not names:
+        return
+    try:
+        company = with_history(reader, reader.company())
+    except (AccessRevoked, BreakerOpen):
+        raise
+    except ProviderError as error:
+        yield from (StreamFailed(name, error) for name in names)
+        return
+    for month in months_between(first_month(company), company.today):
         period = f"{month:%Y-%m}"
-        yield Census(stream.name, period, [f"{basis}/{period}" for basis in BASES])
+        ids = [f"{basis}/{period}" for basis in BASES]
+        yield from (Census(name, period, ids) for name in names)

@@ -88,19 +88,32 @@ REPORT_MONTHS = 36
 """Months of reports that a first load reads, where the company is that old."""
 REPORTS_A_MONTH = len(REPORTS) * len(BASES)
 
+
+def _whole(stream: QuickBooksStream) -> int:
+    """Reads of a full pass: what is new, and then every page, or every month."""
+    if stream.is_report:
+        return len(BASES) * (OPEN_MONTHS + REPORT_MONTHS) + 1
+    return 2 if stream.divided else 1
+
+
 METERING = Metering(
     monthly_reads=lambda settings: int(settings.quickbooks_monthly_reads),
     cadences=(
         Cadence(CAPTURED, reads=1, every=timedelta(minutes=15), with_events=timedelta(hours=6)),
         Cadence(QUERIED, reads=len(QUERIED), every=timedelta(hours=6)),
         Cadence(REPORTS, reads=1 + REPORTS_A_MONTH * OPEN_MONTHS, every=timedelta(days=1)),
+        *(
+            Cadence((stream.name,), reads=_whole(stream), every=timedelta(days=7), reading="pass")
+            for stream in STREAMS
+        ),
+        # A number of each, and since when there are reports.
         Cadence(
             tuple(stream.name for stream in STREAMS),
-            # Each list, its count, what led up to it, and each report.
-            reads=2 * len(STREAMS) + REPORTS_A_MONTH * REPORT_MONTHS,
+            reads=len(STREAMS) - len(REPORTS) + 2,
             every=timedelta(days=7),
-            full=True,
+            reading="census",
         ),
     ),
 )
-"""Change data first, which is one read for all; then queries; then what reads everything."""
+"""Change data first, which is one read for all; then queries; then what reads everything, a stream
+by itself so that they can take turns; then what counts."""

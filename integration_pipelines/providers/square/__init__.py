@@ -1,7 +1,7 @@
 """Square: sales, payments, catalog and loyalty. See README.md beside this file for limits and
 quirks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from integration_pipelines.core.provider import (
     Access,
     Account,
-    Census,
+    Counted,
     Limits,
     Page,
     Provider,
@@ -75,8 +75,8 @@ class SquareClient:
         return fetch(self._reader, BY_NAME[stream], ids, self._scope, concurrency=self._concurrency)
 
     def census(
-        self, streams: Sequence[str], since: datetime | None
-    ) -> Iterator[Census | StreamFailed]:
+        self, streams: Sequence[str], since: datetime | None, held: Mapping[str, int]
+    ) -> Iterator[Counted | StreamFailed]:
         """See core.provider.Client."""
         return take_census(
             self._reader,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from integration_pipelines.core.provider import Census, Scope, StreamFailed, period_of
+from integration_pipelines.core.provider import Census, Counted, Scope, StreamFailed, period_of
 from integration_pipelines.core.reading import count_side_by_side
 from integration_pipelines.providers.square.client import Listed, SquareReader
 from integration_pipelines.providers.square.extract import (
@@ -64,7 +64,7 @@ def take_census(
     scope: Scope,
     *,
     concurrency: int,
-) -> Iterator[Census | StreamFailed]:
+) -> Iterator[Counted | StreamFailed]:
     """See Client.census."""
     listings = [LISTS.get(stream.name, stream) for stream in streams]
     counts = []

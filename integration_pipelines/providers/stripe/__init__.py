@@ -1,6 +1,6 @@
 """Stripe: payments. See README.md beside this file for limits and quirks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from integration_pipelines.core.provider import (
     Access,
     Account,
-    Census,
+    Counted,
     Limits,
     Page,
     Provider,
@@ -66,8 +66,8 @@ class StripeClient:
                 yield Page(stream, [record], read_at, touch=True, calls=calls)
 
     def census(
-        self, streams: Sequence[str], since: datetime | None
-    ) -> Iterator[Census | StreamFailed]:
+        self, streams: Sequence[str], since: datetime | None, held: Mapping[str, int]
+    ) -> Iterator[Counted | StreamFailed]:
         """See core.provider.Client."""
         return take_census(
             self._reader, [BY_NAME[name] for name in streams], since, concurrency=self._concurrency

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from integration_pipelines.core.errors import MalformedResponse
-from integration_pipelines.core.provider import Census, StreamFailed, period_of
+from integration_pipelines.core.provider import Census, Counted, StreamFailed, period_of
 from integration_pipelines.core.reading import count_side_by_side
 from integration_pipelines.providers.stripe.client import StripeReader
 from integration_pipelines.providers.stripe.streams import StripeStream
@@ -18,7 +18,7 @@ def take_census(
     since: datetime | None,
     *,
     concurrency: int,
-) -> Iterator[Census | StreamFailed]:
+) -> Iterator[Counted | StreamFailed]:
     """See Client.census."""
     return count_side_by_side(
         [(stream.name, partial(_count, reader, stream, since)) for stream in streams],

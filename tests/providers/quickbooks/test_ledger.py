@@ -1,11 +1,16 @@
 """What lands equals what is true: every stream, every object, through time, edits and deletes."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest import take_census
 from integration_pipelines.providers.quickbooks import client, extract
+from integration_pipelines.providers.quickbooks.streams import REPORT_MONTHS, REPORTS_A_MONTH
 from provider_sandbox import Sandbox
 from provider_sandbox.quickbooks import QuickBooksAccount, api
 from tests.connected import ConnectedVenue
@@ -13,6 +18,7 @@ from tests.faults.moments import Meanwhile
 from tests.providers.quickbooks.conftest import (
     ENTITIES,
     QUICKBOOKS,
+    REPORTS,
     ConnectQuickBooks,
     asked_for,
     differences,
@@ -85,6 +91,55 @@ def test_changes_of_all_entities_cost_one_read(
     assert sum(sandbox.quickbooks.reads.values()) == before + 1
     assert sum(result.api_calls for result in results.values()) == 1
     assert differences(hall, account, *captured, lingering=True) == []
+
+
+def test_what_each_cadence_is_said_to_cost_is_about_what_it_costs(
+    sandbox: Sandbox, connect_quickbooks: ConnectQuickBooks
+) -> None:
+    account = open_account(sandbox, size=5, months=3)
+    hall = connect_quickbooks(account.credentials)
+    hall.sync()
+    assert QUICKBOOKS.metering is not None
+    young = REPORTS_A_MONTH * REPORT_MONTHS - sum(len(hall.payloads(name)) for name in REPORTS)
+
+    def reads(work: Callable[[], Any]) -> int:
+        before = sum(sandbox.quickbooks.reads.values())
+        work()
+        return sum(sandbox.quickbooks.reads.values()) - before
+
+    passes = 0
+    for cadence in QUICKBOOKS.metering.cadences:
+        if cadence.reading == "changes":
+            needed = reads(partial(hall.sync, streams=cadence.streams))
+            assert abs(needed - cadence.reads) <= 1, cadence.streams
+        elif cadence.reading == "pass":
+            passes += cadence.reads
+        else:
+            assert reads(partial(census, hall)) == cadence.reads
+    assert reads(partial(hall.sync, full=True)) == pytest.approx(passes - young, abs=8)
+
+
+def census(hall: ConnectedVenue) -> Any:
+    return take_census(
+        hall.engine, provider=QUICKBOOKS, connection=hall.connection, client=hall.client()
+    )
+
+
+def test_a_number_that_agrees_costs_one_read_and_one_that_does_not_is_listed(
+    sandbox: Sandbox, hall: ConnectedVenue, account: QuickBooksAccount
+) -> None:
+    hall.sync()
+    lost = account.ids("invoices")[0]
+    with hall.engine.begin() as session:
+        venue_scope(session, hall.connection.venue_id)
+        session.execute(text("DELETE FROM raw_quickbooks.invoices WHERE id = :id"), {"id": lost})
+    asked = asked_for(sandbox)
+    assert census(hall).missing == {"invoices": [lost]}
+    assert {query.split()[3] for query in asked if "SELECT * FROM" in query} == {
+        "CompanyInfo",
+        "Invoice",
+    }
+    assert sum("SELECT COUNT(*) FROM" in query for query in asked) == len(ENTITIES)
 
 
 def test_every_answered_call_is_counted_as_a_read(sandbox: Sandbox, hall: ConnectedVenue) -> None:
@@ -268,15 +323,15 @@ def test_a_census_finds_what_exists_and_holds_it_against_the_count(
 ) -> None:
     monkeypatch.setattr(client, "PAGE_SIZE", 30)
     hall.sync()
-
-    def census() -> Any:
-        return take_census(
-            hall.engine, provider=QUICKBOOKS, connection=hall.connection, client=hall.client()
-        )
-
-    result = census()
+    with hall.engine.begin() as session:
+        venue_scope(session, hall.connection.venue_id)
+        for stream in ("customers", "invoices"):
+            session.execute(text(f"DELETE FROM raw_quickbooks.{stream}"))
+    result = census(hall)
     assert result.failed == {}
-    assert not any(result.missing.values())
+    assert {name: sorted(ids) for name, ids in result.missing.items()} == {
+        name: sorted(account.ids(name)) for name in ("customers", "invoices")
+    }
     expected = {name: sum(one.expected for one in found) for name, found in result.found.items()}
     assert {name: expected[name] for name in ENTITIES} == {
         name: len(account.ids(name)) for name in ENTITIES

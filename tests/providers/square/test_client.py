@@ -272,7 +272,7 @@ def test_a_state_of_the_future_breaks_nothing(hall: ConnectedVenue) -> None:
 def test_a_census_counts_what_the_ledger_has(hall: ConnectedVenue, account: SquareAccount) -> None:
     found: dict[str, Counter[str]] = {name: Counter() for name in SQUARE.stream_names}
     periods: dict[str, str] = {}
-    for piece in hall.client().census(SQUARE.stream_names, None):
+    for piece in hall.client().census(SQUARE.stream_names, None, {}):
         assert isinstance(piece, Census), piece
         found[piece.stream].update(piece.ids)
         periods |= {f"{piece.stream} {one}": piece.period for one in piece.ids}
@@ -288,7 +288,7 @@ def test_a_census_since_a_month_leaves_out_what_is_older(
 ) -> None:
     since = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     month = f"{since:%Y-%m}"
-    pieces = list(hall.client().census(SQUARE.stream_names, since))
+    pieces = list(hall.client().census(SQUARE.stream_names, since, {}))
     counted: dict[str, set[str]] = {name: set() for name in SQUARE.stream_names}
     for piece in pieces:
         assert isinstance(piece, Census)
