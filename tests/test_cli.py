@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Column, Engine, make_url, select, text
+from sqlalchemy import Column, Engine, insert, make_url, select, text
 
 from integration_pipelines.cli import main
-from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.events import Event, store
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import sync_batches, sync_logs
+from integration_pipelines.core.tables import integration_costs, sync_batches, sync_logs
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import StripeAccount
@@ -381,6 +382,42 @@ def test_webhooks_are_listed_shown_masked_and_dead_ones_replayed_by_filter(
     assert "1 event will" in replayed("--provider", "square", "--reason", "gone")
     assert "0 events will" in replayed()
     assert read_json(run_here("webhooks", "dead", "--json"))["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "pace"),
+    [(500_000, "at full pace"), (720, "nothing is left for some accounts")],
+)
+def test_status_tells_of_metered_reads_what_is_allowed_used_and_to_come(
+    run_here: Run,
+    venue: Callable[..., str],
+    connect: Callable[..., Any],
+    pipeline_engine: Engine,
+    allowed: int,
+    pace: str,
+) -> None:
+    connect(venue("hall"), "quickbooks", "9341")
+    connect("hall", "stripe", "acct_1")
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            insert(integration_costs).values(venue_id="hall", calls=700, cost=700),
+            [
+                {"provider": "quickbooks", "endpoint": "GET /cdc", "day": datetime.now(UTC).date()},
+                {"provider": "stripe", "endpoint": "GET /v1/events", "day": date(2026, 1, 1)},
+            ],
+        )
+    run = partial(run_here, QUICKBOOKS_MONTHLY_READS=str(allowed))
+    (budget,) = read_json(run("status", "--json"))["budgets"]
+    left = datetime.fromisoformat(budget["ends"]) - datetime.now(UTC)
+    forecast = 700 + 700 / 7 * (left / timedelta(days=1))
+    assert (budget["provider"], budget["accounts"]) == ("quickbooks", 1)
+    assert (budget["allowed"], budget["used"]) == (allowed, 700)
+    assert budget["forecast"] == pytest.approx(forecast, abs=5)
+    assert budget["slowdown"] == (1.0 if allowed > 720 else None)
+    said = succeeded(run("status"))
+    assert f"quickbooks reads this month: 700 of {allowed:,}, forecast " in said
+    assert pace in said
 
 
 def test_status_without_connections_says_how_to_begin(run: Run) -> None:

@@ -7,13 +7,14 @@ from uuid import UUID, uuid4
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, delete, func, insert, select
 
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.tables import sync_batches, sync_cursors
+from integration_pipelines.core.tables import integration_costs, sync_batches, sync_cursors
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs import schedules
 from integration_pipelines.defs.resources import resources
+from integration_pipelines.providers.quickbooks.streams import CAPTURED, STREAMS
 
 
 @pytest.fixture
@@ -25,6 +26,10 @@ def halls(
 
 
 def tick(instance: dg.DagsterInstance, name: str) -> list[Any]:
+    return list(evaluated(instance, name).run_requests or [])
+
+
+def evaluated(instance: dg.DagsterInstance, name: str) -> Any:
     schedule = defs.get_repository_def().get_schedule_def(name)
     context = dg.build_schedule_context(
         instance=instance,
@@ -32,8 +37,7 @@ def tick(instance: dg.DagsterInstance, name: str) -> list[Any]:
         scheduled_execution_time=datetime(2026, 3, 1, 3, tzinfo=UTC),
     )
     with context:
-        evaluated = schedule.evaluate_tick(context)
-    return list(evaluated.run_requests or [])
+        return schedule.evaluate_tick(context)
 
 
 def test_a_tick_makes_one_run_for_all_who_are_due_and_the_next_none(
@@ -76,3 +80,67 @@ def test_the_night_reads_whole_only_what_was_not_read_whole_of_late(
     with pipeline_engine.connect() as session:
         rows = session.execute(select(sync_batches.c.venue_id, sync_batches.c.full_pass)).all()
     assert rows == [("room-2", True)]
+
+
+def test_where_the_months_reads_are_spent_syncs_are_rare_and_say_so(
+    instance: dg.DagsterInstance,
+    venue: Callable[..., str],
+    connect: Callable[..., UUID],
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QUICKBOOKS_MONTHLY_READS", "2000")
+    connection_id = connect(venue("hall"), "quickbooks", "9341")
+
+    def read(ago: timedelta) -> None:
+        """As if every stream had been read whole so long ago, and nothing waited."""
+        now = datetime.now(UTC)
+        with pipeline_engine.begin() as session:
+            venue_scope(session, "hall")
+            session.execute(delete(sync_batches))
+            session.execute(delete(sync_cursors))
+            session.execute(
+                insert(sync_cursors).values(
+                    venue_id="hall",
+                    connection_id=connection_id,
+                    state={},
+                    sync_id=uuid4(),
+                    full_pass_at=now - ago,
+                    updated_at=now - ago,
+                ),
+                [{"stream": stream.name} for stream in STREAMS],
+            )
+
+    def chosen() -> list[str]:
+        with pipeline_engine.connect() as session:
+            return list(session.scalars(select(sync_batches.c.streams)).one())
+
+    read(timedelta(minutes=15))
+    (request,) = tick(instance, "incremental")
+    assert chosen() == list(CAPTURED)
+    assert "slowed" not in request.tags
+
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            insert(integration_costs).values(
+                venue_id="hall",
+                provider="quickbooks",
+                endpoint="GET /cdc",
+                day=datetime.now(UTC).date(),
+                calls=1_950,
+                cost=1_950,
+            )
+        )
+    words = "quickbooks reads this month: 1,950 of 2,000, forecast "
+    for days in (1, 6):
+        read(timedelta(days=days))
+        for schedule in ("incremental", "nightly_full"):
+            skipped = evaluated(instance, schedule)
+            assert not skipped.run_requests
+            assert f"no connection is due: {words}" in skipped.skip_message
+    read(timedelta(days=7))
+    (request,) = tick(instance, "incremental")
+    assert chosen() == list(CAPTURED), "one read for all, and nothing that costs more"
+    assert request.tags["slowed"].startswith(words)
+    assert "their changes are read once a week" in request.tags["slowed"]
