@@ -118,8 +118,9 @@ class QuickBooksAccount:
 
     economy: "Economy"
     credentials: Json
-    heard: "Callable[[str, str, str, int], None] | None" = None
-    """Told of each change that Intuit tells of: stream, id, what was done, when."""
+    heard: "Callable[[str, str, str, int, str], None] | None" = None
+    """Told of each change that Intuit tells of: stream, id, what was done, when, and of a merge the
+    id that is lost."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, currency: str,
@@ -263,6 +264,17 @@ class QuickBooksAccount:
         self._owe(stream, id, None)
         self._tell(stream, id, "deleted", at)
 
+    def merge(self, stream: str, id: str, lost: str, *, at: int) -> None:
+        """Let one of a list go, in whose place another stands from now on. Raises LookupError."""
+        survivor = self._record(stream, id)
+        self.tables[stream].remove(lost, at)
+        found = survivor.object
+        found["SyncToken"] = str(int(found["SyncToken"]) + 1)
+        found["MetaData"]["LastUpdatedTime"] = self.time(at)
+        survivor.updated = at
+        self._keep(stream, survivor, found)
+        self._tell(stream, id, "merged", at, lost)
+
     def refresh(self) -> None:
         """Bring the balances that accounts, customers and vendors show up to date, which moves no
         LastUpdatedTime."""
@@ -286,9 +298,9 @@ class QuickBooksAccount:
         for _ in range(40 if records else 0):
             yield self.random.choice(records).object
 
-    def _tell(self, stream: str, id: str, verb: str, at: int) -> None:
+    def _tell(self, stream: str, id: str, verb: str, at: int, lost: str = "") -> None:
         if self.heard is not None:
-            self.heard(stream, id, verb, at)
+            self.heard(stream, id, verb, at, lost)
 
     def _record(self, stream: str, id: str) -> Record:
         record = self.tables[stream].records.get(id)

@@ -18,7 +18,10 @@ HEADER = "intuit-signature"
 GATHERED = 0.25
 """Seconds for which changes are gathered: one delivery may be about several companies."""
 FORMATS = ("cloudevents", "eventNotifications")
-OPERATIONS = {"created": "Create", "updated": "Update", "deleted": "Delete", "voided": "Void"}
+OPERATIONS = {
+    "created": "Create", "updated": "Update", "deleted": "Delete", "voided": "Void",
+    "merged": "Merge",
+}  # fmt: skip
 
 
 def signature(verifier: str, body: bytes) -> str:
@@ -40,8 +43,9 @@ class Webhook:
         self._elements: list[tuple[str, Json]] = []
         self._lock = Lock()
 
-    def tell(self, realm: str, stream: str, id: str, verb: str, at: int) -> None:
-        """Have the application told that an object was created, updated, deleted or voided."""
+    def tell(self, realm: str, stream: str, id: str, verb: str, at: int, lost: str = "") -> None:
+        """Have the application told that an object was created, updated, deleted or voided, or that
+        the ``lost`` one was merged into it."""
         if self.url is None:
             return
         name = BY_STREAM[stream].name
@@ -52,12 +56,13 @@ class Webhook:
                     "specversion": "1.0", "id": str(UUID(bytes=self._random.randbytes(16))),
                     "source": f"intuit.{self._source}=", "datacontenttype": "application/json",
                     "type": f"qbo.{name.lower()}.{verb}.v1", "time": f"{time:%FT%TZ}",
-                    "intuitentityid": id, "intuitaccountid": realm, "data": {},
+                    "intuitentityid": id, "intuitaccountid": realm,
+                    "data": {"deletedid": lost} if lost else {},
                 }  # fmt: skip
             else:
                 element = {
                     "name": name, "id": id, "operation": OPERATIONS[verb],
-                    "lastUpdated": f"{time:%FT%T}.000Z",
+                    "lastUpdated": f"{time:%FT%T}.000Z", **({"deletedId": lost} if lost else {}),
                 }  # fmt: skip
             self._elements.append((realm, element))
             if len(self._elements) > 1:

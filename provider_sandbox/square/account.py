@@ -203,6 +203,7 @@ class SquareAccount:
     Times are Unix seconds of the account's ``clock``, but milliseconds where it is said.
     ``economy`` is what happens in it, now or when its clock is advanced. ``unlisted`` are the
     customers without name, address or number: no list shows them, only their own path does.
+    ``merged`` leads from the id of a customer who was merged to the one in their place.
     """
 
     economy: "Economy"
@@ -227,6 +228,7 @@ class SquareAccount:
         self.secret = random.randbytes(16)
         self.tables: Mapping[str, Table] = {stream: Table() for stream in STREAMS}
         self.unlisted = Table()
+        self.merged: dict[str, str] = {}
         self.events = Table()
         self.events_since = 0
         self.silent_changes: list[SilentChange] = []
@@ -365,8 +367,9 @@ class SquareAccount:
             raise LookupError(f"there is no {id!r} in {stream} of account {self.slug!r}")
         return row.object
 
-    def delete(self, stream: str, id: str, *, at: int) -> Json:
-        """Delete an object: of the catalog, it stays behind marked as such; else for good."""
+    def delete(self, stream: str, id: str, *, at: int, context: Json | None = None) -> Json:
+        """Delete an object: of the catalog, it stays behind marked as such; else for good.
+        ``context`` as in `emit`."""
         found = self.existing(stream, id)
         if stream == "catalog":
             changes = {"is_deleted": True}
@@ -374,11 +377,14 @@ class SquareAccount:
             return self.change(stream, id, changes, at=at)
         table = self.unlisted if id in self.unlisted else self.table(stream)
         table.remove(id, at // 1000)
-        self.emit(stream, "deleted", found, at=at)
+        self.emit(stream, "deleted", found, at=at, context=context)
         return found
 
-    def emit(self, stream: str, verb: str, found: Json, *, at: int) -> None:
-        """Record an event about the object as it is now, unless it is older than Square keeps."""
+    def emit(
+        self, stream: str, verb: str, found: Json, *, at: int, context: Json | None = None
+    ) -> None:
+        """Record an event about the object as it is now, unless it is older than Square keeps;
+        ``context``: what of, where Square tells that of a customer."""
         facts = FACTS[stream]
         if at // 1000 < self.events_since or not facts.event:
             return
@@ -387,6 +393,8 @@ class SquareAccount:
             "type": facts.event_object or facts.event, "id": row_id(stream, found),
             "object": {facts.event_object: msgspec.Raw(encode(found))},
         }  # fmt: skip
+        if context is not None:
+            data["object"]["event_context"] = context
         if verb == "deleted" and stream != "loyalty_accounts":
             data["deleted"] = True
         match stream:

@@ -955,8 +955,10 @@ LISTS: Mapping[str, Callable[[Asked], Listing]] = {
 
 def _get(account: SquareAccount, operation: Operation, id: str) -> Response:
     row = account.table(operation.stream).get(id)
-    if row is None and operation.stream == "customers":
-        row = account.unlisted.get(id)
+    if operation.stream == "customers":
+        while id in account.merged:
+            id = account.merged[id]
+        row = account.table("customers").get(id) or account.unlisted.get(id)
     if row is None:
         raise _missing(operation.answer, id)
     return _body(operation.answer, row.body)

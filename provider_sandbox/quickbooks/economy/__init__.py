@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "deposit": (3, ("bank", "pay_out")),
     "void": (3, ("void",)),
     "delete": (5, ("remove",)),
+    "merge": (2, ("merge",)),
     "inactivate": (3, ("inactivate",)),
     "reactivate": (1, ("reactivate",)),
     "backdate": (2, ("backdate",)),
@@ -34,7 +35,7 @@ STEPS = frozenset(
         "sell", "invoice", "estimate", "accept", "pay", "pay_any", "refund", "credit", "bank",
         "pay_out", "bill", "pay_bill", "pay_bill_any", "purchase", "vendor_credit", "pay_staff",
         "move", "clock_in", "edit", "edit_together", "backdate", "inactivate", "reactivate",
-        "void", "remove", "add_customer", "add_vendor", "add_employee",
+        "void", "remove", "merge", "add_customer", "add_vendor", "add_employee",
     )
 )  # fmt: skip
 """What `do` plays: see the method of that name for its arguments."""

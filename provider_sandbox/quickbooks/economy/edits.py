@@ -22,6 +22,8 @@ IN_USE = {
     "terms": ("net 15", "net 30"),
 }
 """Roles of what is never made inactive at random."""
+NAMED_BY = {"customers": ("CustomerRef",), "vendors": ("VendorRef", "EntityRef")}
+"""What can be merged, and the fields of transactions that name it."""
 LISTS = tuple(stream for stream, entity in BY_STREAM.items() if entity.has_active)
 
 
@@ -100,6 +102,43 @@ class Edits(Spending):
             self._unlink(stream, found)
             self.account.delete(stream, found["Id"], at=self.at)
         return found
+
+    def merge(
+        self, stream: str | None = None, id: str | None = None, lost: str | None = None
+    ) -> Json | None:
+        """Two customers or vendors of one currency turn out to be the same: the second is gone, and
+        all its transactions are the first's."""
+        stream = stream or self.random.choice(("customers", "vendors"))
+        if stream not in NAMED_BY:
+            raise ValueError(f"{stream} are never merged: give one of {', '.join(NAMED_BY)}")
+        held = {self.role[role]["Id"] for role in IN_USE.get(stream, ())}
+        first = self.existing(stream, id) if id else self.first(stream)
+        if first is None:
+            return None
+        second = (
+            self.existing(stream, lost)
+            if lost
+            else self.first(
+                stream,
+                lambda one: (
+                    one["Id"] not in (first["Id"], *held)
+                    and one["CurrencyRef"] == first["CurrencyRef"]
+                ),
+            )
+        )
+        if second is None:
+            return None
+        for of in DELETED:
+            for found in self.account.objects(of):
+                changes = {
+                    name: found[name] | {"value": first["Id"], "name": first["DisplayName"]}
+                    for name in NAMED_BY[stream]
+                    if found.get(name, {}).get("value") == second["Id"]
+                }
+                if changes:
+                    self.change(of, found["Id"], changes)
+        self.account.merge(stream, first["Id"], second["Id"], at=self.at)
+        return self.existing(stream, first["Id"])
 
     def _free(self, stream: str, id: str | None) -> Json | None:
         """The object, or a random one, that no other stands upon."""

@@ -26,6 +26,7 @@ KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "edit": (8, ("edit_order", "edit_team_member", "edit_location", "edit_program")),
     "catalog": (6, ("edit_price", "edit_item", "add_item")),
     "stock": (6, ("recount",)),
+    "merge": (2, ("merge_customers",)),
     "delete": (4, ("delete_customer", "delete_item", "delete_invoice")),
     "invoice": (4, ("add_invoice", "cancel_invoice")),
     "subscription": (4, ("subscribe", "renew", "pause_subscription", "resume_subscription",

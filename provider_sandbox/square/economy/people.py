@@ -2,7 +2,7 @@
 
 from provider_sandbox.ledger import Json
 from provider_sandbox.square import shapes
-from provider_sandbox.square.account import Ref, SquareAccount
+from provider_sandbox.square.account import Ref, SquareAccount, iso
 from provider_sandbox.square.economy.catalogue import Catalogue
 from provider_sandbox.square.money import money
 
@@ -75,6 +75,38 @@ class People(Catalogue):
             self.account.delete("loyalty_accounts", account["id"], at=self.stamp())
         self.account.delete("customers", found["id"], at=self.stamp())
         return Ref("customers", found["id"])
+
+    def merge_customers(self, one: str = "", other: str = "") -> Ref | None:
+        """Two customers turn out to be the same: a new one of what both told takes their place and
+        answers to their ids, which orders and payments keep. Invoices and points become theirs."""
+        first = self.chosen("customers", one)
+        second = first and self.chosen(
+            "customers",
+            other,
+            lambda found: (
+                found["id"] != first["id"]
+                and not (self._loyalty_of(found["id"]) and self._loyalty_of(first["id"]))
+            ),
+        )
+        if first is None or second is None:
+            return None
+        at, id = self.stamp(), self.account.upper_id(26)
+        told = {"id": id, "created_at": iso(at), "updated_at": iso(at), "version": 0}
+        merged = {**second, **first, **told, "creation_source": "MERGE"}
+        ids = [first["id"], second["id"]]
+        context: Json = {"merge": {"from_customer_ids": ids, "to_customer_id": id}}
+        self.account.save("customers", merged)
+        self.account.emit("customers", "created", merged, at=at, context=context)
+        for old in ids:
+            self.account.delete("customers", old, at=self.stamp(), context=context)
+            self.account.merged[old] = id
+            if account := self._loyalty_of(old):
+                self._members[id] = self._members.pop(old)
+                self.changed("loyalty_accounts", account["id"], {"customer_id": id})
+        for row in list(self.account.table("invoices")):
+            if row.object.get("primary_recipient", {}).get("customer_id") in ids:
+                self.changed("invoices", row.id, {"primary_recipient.customer_id": id})
+        return Ref("customers", id)
 
     # Loyalty
 

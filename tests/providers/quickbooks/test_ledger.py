@@ -1,6 +1,7 @@
 """What lands equals what is true: every stream, every object, through time, edits and deletes."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.events import Delivery
 from integration_pipelines.core.ingest import take_census
 from integration_pipelines.providers.quickbooks import client, extract
 from integration_pipelines.providers.quickbooks.streams import REPORT_MONTHS, REPORTS_A_MONTH
@@ -337,3 +339,43 @@ def test_a_census_finds_what_exists_and_holds_it_against_the_count(
         name: len(account.ids(name)) for name in ENTITIES
     }
     assert expected["cash_flow"] == len(hall.payloads("cash_flow"))
+
+
+@pytest.mark.parametrize("by", ["sync", "cloudevents", "eventNotifications"])
+def test_who_was_merged_is_one_whether_found_by_a_sync_or_told_by_events(
+    sandbox: Sandbox,
+    hall: ConnectedVenue,
+    account: QuickBooksAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+) -> None:
+    hall.sync()
+    webhook, sent = sandbox.quickbooks.webhook, []
+    webhook.url = "https://venues.example/webhooks/quickbooks"
+    webhook.format = by if by != "sync" else webhook.format
+    monkeypatch.setattr(webhook, "_send", lambda notice, wait: sent.append(notice))
+    lost = {}
+    for stream, named, transactions in (
+        ("customers", "CustomerRef", "invoices"),
+        ("vendors", "VendorRef", "bills"),
+    ):
+        gone = account.objects(transactions)[0][named]["value"]
+        known = {one["Id"]: one["CurrencyRef"] for one in account.objects(stream)}
+        survivor = next(id for id in known if id != gone and known[id] == known[gone])
+        assert account.economy.do("merge", stream, survivor, gone)
+        lost[stream] = gone
+        assert gone in hall.payloads(stream)
+    if by == "sync":
+        hall.sync()
+    else:
+        body = sent[0].body()
+        assert QUICKBOOKS.webhooks is not None
+        objects: dict[str, list[str]] = {}
+        for event in QUICKBOOKS.webhooks.read(Delivery(body, {}, webhook.url, datetime.now(UTC))):
+            meaning = QUICKBOOKS.webhooks.meaning(event.event_type, event.payload)
+            for stream, ids in meaning.objects.items():
+                objects.setdefault(stream, []).extend(ids)
+        hall.sync(streams=[], objects=objects)
+    for stream, gone in lost.items():
+        assert gone not in hall.payloads(stream)
+    assert differences(hall, account, lingering=True) == []

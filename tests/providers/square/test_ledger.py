@@ -5,6 +5,7 @@ import pytest
 from integration_pipelines.providers.square import client
 from provider_sandbox import Sandbox
 from provider_sandbox.faults import DropPage, DropRow
+from provider_sandbox.square import SquareAccount
 from tests.providers.square.conftest import SQUARE, VANISHING, ConnectSquare, differences, truth
 
 
@@ -128,7 +129,9 @@ def test_a_full_pass_brings_what_a_list_left_out(
     fault: type[DropRow | DropPage],
     times: int,
 ) -> None:
-    account = sandbox.square.create_account("hall", size=120, locations=1)
+    # At a time of its own: at another, the catalog's row in the middle is one that was deleted.
+    account = sandbox.square.create_account("hall", size=120, locations=1, now=1_790_000_000)
+    account.clock.told = True
     venue = connected(account)
     monkeypatch.setattr(client, "PAGE_SIZE", 5)
     for path in ("/v2/orders/search", "/v2/payments", "/v2/customers/search", "/v2/catalog/search"):
@@ -155,3 +158,58 @@ def test_a_pass_that_saw_too_little_deletes_nothing(
     assert all(fault.struck for fault in faults)
     assert not any(result.deleted for result in results.values())
     assert differences(venue, account) == []
+
+
+def test_customers_who_were_merged_are_one_whether_found_by_a_sync_or_told_by_events(
+    sandbox: Sandbox, connected: ConnectSquare
+) -> None:
+    account = sandbox.square.create_account("hall", size=60)
+    venue = connected(account)
+    venue.sync()
+    told = len(account.events)
+    bought = {order["customer_id"] for order in account.objects("orders") if "customer_id" in order}
+    listed = without_points(account)
+    one, other = [id for id in listed if id in bought][:2]
+    first, second = [id for id in listed if id not in (one, other)][:2]
+    survivor = account.economy.do("merge_customers", one, other)
+    again = account.economy.do("merge_customers", survivor["id"], first)
+    assert survivor and again
+    account.economy.do("merge_customers", second, listed[-1])
+
+    venue.sync()
+    assert again["id"] in venue.payloads("customers")
+    assert differences(venue, account, lingering=True) == []
+    gone = {one, other, first, second, listed[-1]}
+    assert gone <= venue.payloads("customers").keys(), "nothing listed tells that they are gone"
+
+    assert SQUARE.webhooks is not None
+    objects: dict[str, list[str]] = {}
+    for row in list(account.events)[told:]:
+        meaning = SQUARE.webhooks.meaning(row.object["type"], row.object)
+        for stream, ids in meaning.objects.items():
+            objects.setdefault(stream, []).extend(ids)
+    assert gone < set(objects["customers"])
+    results = venue.sync(streams=[], objects=objects)
+    assert {name: result.error for name, result in results.items() if result.error} == {}
+    assert not gone & venue.payloads("customers").keys()
+    assert differences(venue, account) == []
+    assert {one, other} <= {body.get("customer_id") for body in venue.payloads("orders").values()}
+
+
+def without_points(account: SquareAccount) -> list[str]:
+    """Customers who could be merged with any other: only one of two may be in the program."""
+    members = {member["customer_id"] for member in account.objects("loyalty_accounts")}
+    return [id for id in account.ids("customers") if id not in members]
+
+
+def test_an_id_that_was_merged_away_answers_with_who_took_its_place(
+    sandbox: Sandbox, connected: ConnectSquare
+) -> None:
+    account = sandbox.square.create_account("hall", size=20)
+    venue = connected(account)
+    one, other = without_points(account)[:2]
+    survivor = account.economy.do("merge_customers", one, other)
+    assert survivor
+    pages = list(venue.client().fetch("customers", [one]))
+    read = {record.id: record.deleted for page in pages for record in page.records}
+    assert read == {survivor["id"]: False, one: True}
