@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -12,7 +12,12 @@ import pytest
 
 from integration_pipelines.defs.dbt_build import project
 from integration_pipelines.providers import PROVIDERS
+from integration_pipelines.providers.quickbooks.client import next_month
+from integration_pipelines.providers.quickbooks.extract import months_between
+from integration_pipelines.providers.quickbooks.reports import flatten_report
+from integration_pipelines.providers.quickbooks.streams import BASES, BY_NAME
 from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox.quickbooks import reports
 from tests.dbt_mappings.conftest import Warehouse, not_passed
 
 COUNTRIES = {"us-hall": "US", "ie-bar": "IE", "jp-hall": "JP"}
@@ -26,6 +31,8 @@ TIMEZONES = {
 }  # fmt: skip
 NOW = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp())
 """Two months before it clocks went back in Ireland and in New York."""
+BOOKS = {"us-books": ("EUR", "GBP"), "jp-hall": ()}
+"""Venues whose reports are held to their books, and what these know beside their own currency."""
 LINES = {
     "stg_square__order_lines": ("square", "orders", "line_items"),
     "stg_quickbooks__invoice_lines": ("quickbooks", "invoices", "Line"),
@@ -70,6 +77,10 @@ def accounts(sandbox: Sandbox, warehouse: Warehouse) -> dict[tuple[str, str], An
             made[venue_id, "quickbooks"] = sandbox.quickbooks.create_account(
                 venue_id, currency=currency, **history
             )
+    warehouse.add_venue("us-books", timezone=TIMEZONES["us"])
+    made["us-books", "quickbooks"] = sandbox.quickbooks.create_account(
+        "us-books", size=80, months=2, currencies=BOOKS["us-books"]
+    )
     for (venue_id, provider), account in made.items():
         for stream in PROVIDERS[provider].stream_names:
             if stream in sandbox_streams(sandbox, provider):
@@ -79,11 +90,18 @@ def accounts(sandbox: Sandbox, warehouse: Warehouse) -> dict[tuple[str, str], An
                         body["line_items"] = {"data": account.lines(stream, body["id"])}
                 ids = [str(name) for name in account.ids(stream)]
                 warehouse.land(venue_id, stream, *bodies, provider=provider, ids=ids)
+            elif provider == "quickbooks" and venue_id in BOOKS:
+                bodies = reports_of(account, stream)
+                warehouse.land(venue_id, stream, *bodies.values(), provider=provider, ids=[*bodies])
         if provider == "square":
             deleted = [account.find("catalog", id) for id in account.deleted("catalog")]
             warehouse.land(
                 venue_id, "catalog", *deleted, provider=provider, deleted_at=datetime.now(UTC)
             )
+    warehouse.add_venue("parent-hall")
+    warehouse.land(
+        "parent-hall", "profit_and_loss", PARENT, provider="quickbooks", ids=["Cash/2026-01"]
+    )
     land_cellar(warehouse)
     outcomes = warehouse.build()
     # Square lists no deleted customers, and what they bought stays.
@@ -192,6 +210,187 @@ def land_cellar(warehouse: Warehouse) -> None:
 
 def sandbox_streams(sandbox: Sandbox, provider: str) -> set[str]:
     return set(getattr(sandbox, provider).streams)
+
+
+def reports_of(account: Any, stream: str) -> dict[str, Any]:
+    """Every report that a first load lands, by its id."""
+    today = date.fromisoformat(account.date(account.clock.now()))
+    first = min(date.fromisoformat(entry.date) for entry in account.books.basis("Accrual"))
+    found = {}
+    for month in months_between(first, today):
+        for basis in BASES:
+            asked = {
+                "start_date": month.isoformat(),
+                "end_date": (next_month(month) - timedelta(days=1)).isoformat(),
+                "accounting_method": basis,
+            }
+            body = reports.report(account, BY_NAME[stream].entity, asked, "")
+            found[f"{basis}/{month:%Y-%m}"] = body
+    return found
+
+
+PARENT = {
+    "Header": {"ReportName": "ProfitAndLoss", "ReportBasis": "Cash", "Currency": "USD"},
+    "Columns": {
+        "Column": [
+            {"ColTitle": "", "ColType": "Account"},
+            {
+                "ColTitle": "Jan 2026",
+                "ColType": "Money",
+                "MetaData": [
+                    {"Name": "StartDate", "Value": "2026-01-01"},
+                    {"Name": "EndDate", "Value": "2026-01-31"},
+                ],
+            },
+            {"ColTitle": "Total", "ColType": "Money"},
+        ]
+    },
+    "Rows": {
+        "Row": [
+            {
+                "Header": {"ColData": [{"value": "Income"}, {"value": ""}, {"value": ""}]},
+                "Rows": {
+                    "Row": [
+                        {
+                            "Header": {
+                                "ColData": [
+                                    {"value": "Bar", "id": "7"},
+                                    {"value": "10.50"},
+                                    {"value": "10.50"},
+                                ]
+                            },
+                            "Rows": {
+                                "Row": [
+                                    {
+                                        "ColData": [
+                                            {"value": "Beer", "id": "8"},
+                                            {"value": "2.25"},
+                                            {"value": ""},
+                                        ]
+                                    }
+                                ]
+                            },
+                            "Summary": {
+                                "ColData": [
+                                    {"value": "Total Bar"},
+                                    {"value": "12.75"},
+                                    {"value": "12.75"},
+                                ]
+                            },
+                        }
+                    ]
+                },
+            },
+            {"Summary": {"ColData": [{"value": "Net Income"}, {"value": "-0.01"}, {"value": ""}]}},
+        ]
+    },
+}
+"""An account with others below it, and amounts of its own."""
+
+
+ASSETS = dict.fromkeys(("Bank", "Accounts Receivable", "Other Current Asset", "Fixed Asset"), 1)
+OWED = dict.fromkeys(
+    ("Accounts Payable", "Credit Card", "Other Current Liability", "Long Term Liability", "Equity"),
+    -1,
+)
+SIGNS = {
+    "ProfitAndLoss": {
+        **dict.fromkeys(("Income", "Other Income"), -1),
+        **dict.fromkeys(("Cost of Goods Sold", "Expense", "Other Expense"), 1),
+    },
+    "BalanceSheet": ASSETS | OWED,
+    "CashFlow": dict.fromkeys(ASSETS | OWED, -1),
+}
+"""How a report shows what was posted to an account of each type, debits less credits."""
+
+
+@pytest.mark.parametrize("venue_id", BOOKS)
+def test_l_reports_are_quickbooks_own_to_the_cent(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse, venue_id: str
+) -> None:
+    """By report, basis, month and account, against what was posted to the books."""
+    account = accounts[venue_id, "quickbooks"]
+    # It takes in what was earned in the years before, which nobody posts to it.
+    (retained,) = (
+        one["Id"]
+        for one in account.objects("accounts")
+        if one["AccountSubType"] == "RetainedEarnings"
+    )
+    rows = warehouse.rows(
+        "SELECT report, basis, right(raw_id, 7) AS month, ledger_account_id AS id, amount,"
+        " currency FROM staging.stg_quickbooks__report_lines"
+        " WHERE venue_id = :venue AND kind = 'account'",
+        venue=venue_id,
+    )
+    assert {row["currency"] for row in rows} == {account.currency}
+    landed = {
+        (row["report"], row["basis"], row["month"], row["id"]): row["amount"]
+        for row in rows
+        if row["id"] not in (None, retained)
+    }
+    assert landed == posted(account)
+    assert {key[:2] for key in landed} == {(report, basis) for report in SIGNS for basis in BASES}
+
+
+def posted(account: Any) -> dict[tuple[str, str, str, str], Decimal]:
+    """What the books say of each account, by report, basis and month: what was posted to it in the
+    month, or in a balance sheet until its end."""
+    today = date.fromisoformat(account.date(account.clock.now()))
+    found = {}
+    for basis in BASES:
+        moved: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for entry in account.books.basis(basis):
+            for id, amount in entry.postings:
+                moved[id, entry.date[:7]] += amount
+        first = min(month for _, month in moved)
+        for kind in account.objects("accounts"):
+            is_cash = kind["AccountType"] == "Bank" or kind["AccountSubType"] == "UndepositedFunds"
+            if kind["AccountSubType"] == "RetainedEarnings":
+                continue
+            stands = Decimal(0)
+            for day in months_between(date.fromisoformat(f"{first}-01"), today):
+                month, id = f"{day:%Y-%m}", kind["Id"]
+                stands += moved[id, month]
+                for report, signs in SIGNS.items():
+                    amount = stands if report == "BalanceSheet" else moved[id, month]
+                    shown = signs.get(kind["AccountType"], 0) * amount
+                    if shown and not (report == "CashFlow" and is_cash):
+                        found[report, basis, month, id] = shown
+    return found
+
+
+def test_a_reports_frame_and_its_rows_are_the_same(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    rows: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+    for row in warehouse.rows(
+        "SELECT venue_id, report, raw_id, section, ledger_account_id, label, kind, column_title,"
+        " starts_on::text, ends_on::text, amount FROM staging.stg_quickbooks__report_lines"
+    ):
+        venue_id, report, id, *values = row.values()
+        rows[venue_id, report, id].append(shown(values))
+    landed = 0
+    for stream in ("profit_and_loss", "balance_sheet", "cash_flow"):
+        for raw in warehouse.rows(f"SELECT venue_id, id, payload FROM raw_quickbooks.{stream}"):
+            frame = map(shown, flatten_report(raw["payload"]).to_dict("split")["data"])
+            assert sorted(frame) == sorted(rows[raw["venue_id"], BY_NAME[stream].entity, raw["id"]])
+            landed += 1
+    assert landed == len(rows) > 30
+    (parent,) = (rows[key] for key in rows if key[0] == "parent-hall")
+    assert sorted(row for row in parent if row[4] != "Total") == [
+        ("", "", "Net Income", "summary", "Jan 2026", *JANUARY, "-0.01"),
+        ("Income", "7", "Bar", "account", "Jan 2026", *JANUARY, "10.50"),
+        ("Income / Bar", "", "Total Bar", "summary", "Jan 2026", *JANUARY, "12.75"),
+        ("Income / Bar", "8", "Beer", "account", "Jan 2026", *JANUARY, "2.25"),
+    ]
+
+
+JANUARY = ("2026-01-01", "2026-01-31")
+
+
+def shown(row: Iterable[Any]) -> tuple[str, ...]:
+    """A row as texts, in which nothing is the same however it is written."""
+    return tuple("" if value is None or value != value else str(value) for value in row)
 
 
 def test_each_object_is_a_row_of_its_streams_view(

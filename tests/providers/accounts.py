@@ -32,13 +32,15 @@ def pointed_at(settings: Settings, sandbox: Sandbox) -> Settings:
 @dataclass(frozen=True)
 class Kind:
     """How tests deal with one provider. ``differences(venue, account)``: where what landed is not
-    what the ledger says, reports of QuickBooks apart."""
+    what the ledger says, apart from what only a full pass brings up to date: ``of_passes`` is where
+    that differs."""
 
     provider: Provider
     client: ModuleType
     open_account: Callable[..., Any]
     differences: Callable[..., list[str]]
     secrets: tuple[str, ...]
+    of_passes: Callable[..., list[str]] = lambda venue, account: []
 
     @property
     def name(self) -> str:
@@ -48,6 +50,10 @@ class Kind:
         """What opens the account."""
         told = account.credentials if self.name == "quickbooks" else vars(account)
         return self.provider.credentials.model_validate({name: told[name] for name in self.secrets})
+
+    def all_differences(self, venue: ConnectedVenue, account: Any) -> list[str]:
+        """Where what landed is not what the ledger says, once everything was read."""
+        return [*self.differences(venue, account), *self.of_passes(venue, account)]
 
     def connect(
         self,
@@ -101,6 +107,7 @@ KINDS = {
             of_quickbooks.open_account,
             of_quickbooks.differences,
             ("access_token", "refresh_token", "realm_id"),
+            of_quickbooks.report_differences,
         ),
     )
 }

@@ -64,7 +64,7 @@ def test_reading_twice_gives_the_same_rows(kind: Kind, hall: ConnectedVenue, acc
     assert failures(again) == {}
     assert not [name for name, result in again.items() if result.changed]
     assert {name: hall.payloads(name) for name in kind.provider.stream_names} == first
-    assert kind.differences(hall, account) == []
+    assert kind.all_differences(hall, account) == []
 
 
 def test_every_cursor_on_the_way_resumes_to_the_same_rows(
@@ -108,7 +108,7 @@ def test_a_cursor_from_the_future_yields_nothing_and_breaks_nothing(
     account.economy.advance(3_600, mutations=15)
     assert failures(hall.sync()) == {}
     assert failures(hall.sync(full=True, allow_deletes=True)) == {}
-    assert kind.differences(hall, account) == []
+    assert kind.all_differences(hall, account) == []
 
 
 @pytest.mark.parametrize("size", [1, 3, 17])
@@ -121,7 +121,7 @@ def test_any_page_size_gives_the_same_rows(
 ) -> None:
     monkeypatch.setattr(kind.client, "PAGE_SIZE", size)
     assert failures(hall.sync()) == {}
-    assert kind.differences(hall, account) == []
+    assert kind.all_differences(hall, account) == []
 
 
 def test_recent_months_are_counted_day_after_day_and_older_counts_stay(

@@ -113,7 +113,7 @@ def test_raw_equals_the_ledger_after_any_life(
             assert [each for each in differences if not is_untold(name, account, each)] == []
             results = hall.sync(full=True, allow_deletes=True)
             assert {n: r.error for n, r in results.items() if r.error} == {}
-            assert kind.differences(hall, account) == []
+            assert kind.all_differences(hall, account) == []
     finally:
         sandbox.faults.clear()
 

@@ -28,7 +28,7 @@ nodes as (
         above.id,
         element.body,
         above.place || element.position,
-        above.section || coalesce(above.body #>> '{Header,ColData,0,value}', '')
+        array_remove(above.section || coalesce(above.body #>> '{Header,ColData,0,value}', ''), '')
     from nodes as above
     cross join lateral {{ elements("above.body #> '{Rows,Row}'") }} with ordinality as element (body, position)
 ),
@@ -40,8 +40,14 @@ lines as (
         line.cells
     from nodes
     cross join lateral (
-        values ('account', nodes.body -> 'ColData'), ('summary', nodes.body #> '{Summary,ColData}')
-    ) as line (kind, cells)
+        -- An account that has others below it heads their section, its own amounts beside it.
+        select 'account' as kind, nodes.body #> '{Header,ColData}' as cells
+        where jsonb_path_exists(nodes.body, '$.Header.ColData[1 to last].value ? (@ != "")')
+        union all
+        select 'account', nodes.body -> 'ColData'
+        union all
+        select 'summary', nodes.body #> '{Summary,ColData}'
+    ) as line
     where jsonb_typeof(line.cells) = 'array'
 )
 
@@ -54,7 +60,7 @@ select
     lines.kind,
     array_to_string(
         case lines.kind
-            when 'summary' then lines.section || coalesce(lines.body #>> '{Header,ColData,0,value}', '')
+            when 'summary' then array_remove(lines.section || coalesce(lines.body #>> '{Header,ColData,0,value}', ''), '')
             else lines.section
         end,
         ' / '
