@@ -14,6 +14,8 @@ from rich.table import Table
 from benchmarks import budget, imports, landing, limits, providers, venues, webhooks
 from benchmarks.stage import Stage, stage
 
+TARGET = "target met"
+"""The column that says "yes" or "no", of benchmarks that have a target."""
 RESULTS = Path(__file__).parent / "results"
 
 BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]]] = {
@@ -42,10 +44,12 @@ def main() -> None:
     # Tables are wider than a pipe's 80 columns.
     console = Console(width=max(Console().width, 130))
     RESULTS.mkdir(exist_ok=True)
+    missed = []
     for name in options.name or BENCHMARKS:
         with console.status(f"{name} …"), stage() as on:
             rows = BENCHMARKS[name](on, options)
         console.print(as_table(name, rows))
+        missed += [f"{name}: {row['case']}" for row in rows if row.get(TARGET) == "no"]
         (RESULTS / f"{name}.json").write_text(
             json.dumps(
                 {
@@ -57,6 +61,8 @@ def main() -> None:
                 indent=2,
             )
         )
+    if missed:
+        raise SystemExit(f"a target was missed: {', '.join(missed)}")
 
 
 def as_table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -124,6 +124,35 @@ def sync_venue(
     return work
 
 
+def read_streams(*, venue_id: str, streams: list[str], page_size: int) -> Work:
+    """A first load's reading alone, at the documented pace, which several may do at once."""
+    from integration_pipelines.core.credentials import Vault, open_connections
+    from integration_pipelines.core.database import create_engine
+    from integration_pipelines.core.ingest import open_client
+    from integration_pipelines.core.provider import Page, StreamPlan
+    from integration_pipelines.core.settings import load_settings
+    from integration_pipelines.providers import PROVIDERS
+
+    settings = load_settings()
+    engine = create_engine(settings)
+    with engine.begin() as session:
+        (connection,) = open_connections(session, venue_ids=[venue_id])
+    provider = PROVIDERS[connection.provider]
+    client = open_client(settings, engine, Vault(settings), provider, connection)
+    reader: Any = import_module(f"integration_pipelines.providers.{provider.name}.client")
+    reader.PAGE_SIZE = page_size
+
+    def work() -> dict[str, Any]:
+        calls = 0
+        for page in client.extract([StreamPlan(name, None, full=True) for name in streams]):
+            if not isinstance(page, Page):
+                raise SystemExit(f"{page.stream}: {page.error}")
+            calls += page.calls
+        return {"api_calls": calls}
+
+    return work
+
+
 def take_census(*, venue_id: str) -> Work:
     """A count of what exists in the venue's account against what landed."""
     from integration_pipelines.core import ingest
@@ -154,6 +183,7 @@ CASES: dict[str, Callable[..., Work]] = {
     "fetch": fetch,
     "copy_and_merge": copy_and_merge,
     "sync_venue": sync_venue,
+    "read_streams": read_streams,
     "take_census": take_census,
 }
 

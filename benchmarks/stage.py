@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,11 @@ class Stage:
         owner.dispose()
         engine.dispose()
         return slug
+
+    def live_key(self, account_id: str) -> dict[str, str]:
+        """A key to a Stripe account that counts as live."""
+        key: dict[str, str] = self._control(f"stripe/accounts/{account_id}/keys", live=True)
+        return key
 
     def latency(self, seconds: float) -> None:
         """Let every answer of the stand-in take so long."""
@@ -127,6 +133,17 @@ class Stage:
         result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
         result["postgres_cpu"] = self.postgres_cpu() - before
         return result
+
+    def measure_together(self, case: str, *, processes: int, **arguments: Any) -> dict[str, Any]:
+        """Run one case in several processes at once: what they did together, in the seconds of the
+        one that took longest."""
+        with ThreadPoolExecutor(processes) as pool:
+            jobs = [pool.submit(self.measure, case, **arguments) for _ in range(processes)]
+            figures = [job.result() for job in jobs]
+        return {
+            "api_calls": sum(each["api_calls"] for each in figures),
+            "seconds": max(each["seconds"] for each in figures),
+        }
 
     def environment(self) -> dict[str, str]:
         """What gives another process the same settings."""

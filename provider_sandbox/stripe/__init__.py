@@ -124,16 +124,18 @@ class Stripe(Accounts[StripeAccount]):
         account.heard = partial(self._tell, account.id)
         return account
 
-    def create_key(self, account: str | None, *, streams: Sequence[str] | None = None) -> str:
+    def create_key(
+        self, account: str | None, *, streams: Sequence[str] | None = None, live: bool = False
+    ) -> str:
         """A new key to an account (id or slug); None makes it a platform's, ``streams`` a
-        restricted one."""
+        restricted one. A ``live`` one has the name of one, and opens the same."""
         for stream in streams or ():
             if stream not in (*STREAMS, "webhook_endpoints"):
                 raise ValueError(f"stream {stream!r} is unknown: give some of {', '.join(STREAMS)}")
         owner = None if account is None else self.resolve(account)
         random = self._random if owner is None else self.accounts[owner].random
         kind = "sk" if streams is None else "rk"
-        key = f"{kind}_test_{token(random, 48)}"
+        key = f"{kind}_{'live' if live else 'test'}_{token(random, 48)}"
         self.keys[key] = Key(owner, None if streams is None else frozenset(streams))
         return key
 
@@ -227,7 +229,8 @@ class Stripe(Accounts[StripeAccount]):
         """See Accounts."""
         match (method, *path):
             case ("POST", "keys"):
-                return {"api_key": self.create_key(account.id, streams=body.get("streams"))}
+                streams, live = body.get("streams"), body.get("live", False)
+                return {"api_key": self.create_key(account.id, streams=streams, live=live)}
             case ("DELETE", "keys"):
                 mine = [key for key, held in self.keys.items() if held.account == account.id]
                 for key in mine:

@@ -47,7 +47,9 @@ def instance(
     did, nothing of it may name a person of the sandbox."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("STRIPE_API_BASE", f"{sandbox.base_url}/stripe")
+    for name, url in sandbox.environment.items():
+        if name.endswith("_API_BASE"):
+            monkeypatch.setenv(name, url)
     for name in ("DAGSTER_HOME", "DAGSTER_POSTGRES_URL", "DAGSTER_EVENT_BATCH_SIZE"):
         monkeypatch.setenv(name, "")  # What open_instance sets ends with the test.
     with open_instance(settings) as opened:

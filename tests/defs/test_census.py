@@ -10,10 +10,15 @@ from sqlalchemy import Engine, delete, select, text, update
 
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.ingest.batch import claim_requests
+from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import completeness, connections, raw_table
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs.jobs import run_config
+from integration_pipelines.defs.partitions import VENUES
 from integration_pipelines.defs.resources import resources
+from provider_sandbox import Sandbox
+from provider_sandbox.faults import DropPage
+from tests.providers.accounts import KINDS
 
 CHARGES = "raw_stripe/charges"
 CHECK = "every_object_landed"
@@ -69,6 +74,62 @@ def test_a_missing_object_is_named_and_fetched_and_the_check_turns_green(
     with pipeline_engine.begin() as session:
         venue_scope(session, "red-room")
         assert set(lost) <= set(session.scalars(select(charges.c.id)))
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "path"),
+    [("stripe", "charges", "/v1/charges"), ("square", "payments", "/v2/payments")],
+)
+def test_a_dropped_page_and_deleted_rows_are_named_by_the_check_and_come_back(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    pipeline_engine: Engine,
+    sandbox: Sandbox,
+    venue: Any,
+    materialize: Any,
+    take_census: Any,
+    said: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    stream: str,
+    path: str,
+) -> None:
+    kind = KINDS[name]
+    account = kind.open_account(sandbox, f"census-{name}", size=15)
+    hall = kind.connect(settings, pipeline_engine, sandbox, account, venue("hall"))
+    instance.add_dynamic_partitions(VENUES, ["hall"])
+    monkeypatch.setattr(kind.client, "PAGE_SIZE", 2)
+    asset, true = f"raw_{name}/{stream}", set(account.ids(stream))
+    dropped = DropPage(provider=name, path=path, account=account.id, times=6)
+    sandbox.faults.add(dropped)
+    materialize([asset], "hall")
+    sandbox.faults.clear()
+    assert dropped.struck
+    unread = true - hall.payloads(stream).keys()
+    assert unread
+    deleted = min(hall.payloads(stream))
+    table = raw_table(name, stream)
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(delete(table).where(table.c.id == deleted))
+
+    assert take_census(providers=[name]).success
+    red = said(asset, CHECK)
+    assert red.severity == dg.AssetCheckSeverity.ERROR
+    rows = red.metadata["gaps"].records
+    named = {id for row in rows for id in row.data["objects"].split(", ")}
+    assert red.metadata["missing"].value == len(unread | {deleted})
+    assert named <= unread | {deleted}
+    assert sum(row.data["missing"] for row in rows) == len(unread | {deleted})
+
+    with pipeline_engine.begin() as session:
+        batch_id = claim_requests(session, limit=10)
+    assert batch_id is not None
+    defs.resolve_job_def("sync_venues").execute_in_process(
+        run_config=run_config(batch_id), op_selection=["sync"], instance=instance
+    )
+    assert said(asset, CHECK).passed
+    assert hall.payloads(stream).keys() == true
 
 
 def test_an_account_that_breaks_the_count_breaks_it_for_itself_alone(

@@ -35,7 +35,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS census (stream text, period text, id text)
 _COMPARE = """
 SELECT counted.period, count(*),
     array_remove(array_agg(CASE WHEN held.id IS NULL THEN counted.id END), NULL)
-FROM (SELECT DISTINCT ON (id) period, id FROM pg_temp.census WHERE stream = %(stream)s) counted
+FROM (SELECT DISTINCT ON (id) period, id FROM pg_temp.census WHERE stream = %(stream)s
+    ORDER BY id, period) counted
 LEFT JOIN {table} held ON held.venue_id = %(venue_id)s AND held.account_id = %(account_id)s
     AND held.id = counted.id AND held.deleted_at IS NULL
 GROUP BY counted.period

@@ -76,9 +76,9 @@ class QuickBooksClient:
         return self.transport.drain_costs()
 
 
-LIMITS = Limits(rate=480 / 60, concurrency=10)
-"""500 requests a minute and 10 at once, for each company. The 20 that are left are what a burst and
-the network's delays may bunch together into one minute."""
+LIMITS = Limits(rate=480 / 60, concurrency=10, shared=True)
+"""500 requests a minute, 10 a second and 10 at once, over all processes, for each company. The 20
+that are left are what a burst and the network's delays may bunch together into one minute."""
 
 
 def open_client(

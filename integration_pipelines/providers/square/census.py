@@ -1,14 +1,19 @@
-"""Square's census: lists of what exists, by other requests than a sync makes where it can."""
+"""Square's census: lists of what exists, by other requests than a sync makes where it can, and
+where it cannot, beside the same list the events of the last four weeks."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import structlog
+from msgspec import Raw, Struct
+
+from integration_pipelines.core.errors import Refused
 from integration_pipelines.core.provider import Census, Counted, Scope, StreamFailed, period_of
 from integration_pipelines.core.reading import count_side_by_side
-from integration_pipelines.providers.square.client import Listed, SquareReader
+from integration_pipelines.providers.square.client import Head, Listed, SquareReader, decode
 from integration_pipelines.providers.square.extract import (
     PAYOUTS,
     Extent,
@@ -19,12 +24,16 @@ from integration_pipelines.providers.square.extract import (
 from integration_pipelines.providers.square.streams import (
     BY_NAME,
     CATALOG_TYPES,
+    FIRST,
     Json,
     Order,
     Span,
     SquareStream,
     Way,
+    at,
 )
+
+log = structlog.get_logger(__name__)
 
 
 def _types(span: Span) -> Json:
@@ -56,6 +65,35 @@ LISTS: Mapping[str, SquareStream] = {
 }  # fmt: skip
 """What counts a stream in place of the list that a sync reads."""
 
+TOLD = {
+    "disputes": "dispute", "gift_cards": "gift_card", "invoices": "invoice",
+    "loyalty_events": "loyalty.event", "subscriptions": "subscription",
+    "team_members": "team_member",
+}  # fmt: skip
+"""Streams that have one list only, and what the events about their objects begin with."""
+EVENTS = SquareStream(
+    "events", "POST", "/v2/events", "events", "What Square has told of.",
+    page=100, id=("event_id",), version="",
+    ask=lambda span: {
+        "query": {
+            "filter": {"event_types": list(span.types), "created_at": {"start_at": at(span.since)}},
+            "sort": {"field": "DEFAULT", "order": "ASC"},
+        }
+    },
+)  # fmt: skip
+EVENTS_KEPT = timedelta(days=28)
+
+
+class _Subject(Struct):
+    id: str
+    object: dict[str, Raw] = {}
+
+
+class _Event(Struct):
+    type: str
+    data: _Subject
+    location_id: str | None = None
+
 
 def take_census(
     reader: SquareReader,
@@ -77,6 +115,8 @@ def take_census(
             count = partial(_count, reader, extent, span, since)
             if since is None or span.until is None or span.until > since:
                 counts.append((name, count))
+        if name in TOLD and extent.is_ours:
+            counts.append((name, partial(_told, reader, extent, since)))
     yield from count_side_by_side(counts, concurrency=concurrency)
 
 
@@ -110,6 +150,31 @@ def _counted(
             ids[period_of(created_at)].append(record.id)
     for period, created_then in ids.items():
         yield Census(stream.name, period, created_then)
+
+
+def _told(reader: SquareReader, extent: Extent, since: datetime | None) -> Iterator[Census]:
+    """What events say was created of late and not deleted. Where an application may not read its
+    events, the list alone counts."""
+    stream, locations = extent.stream, extent.scope.location_ids
+    kinds = tuple(f"{TOLD[stream.name]}.{verb}" for verb in ("created", "deleted"))
+    span = Span(since=max(since or FIRST, extent.now - EVENTS_KEPT), types=kinds)
+    alive: dict[str, str] = {}
+    try:
+        for listed, _ in read_pages(reader, EVENTS, span):
+            for record in listed.records:
+                event = decode(record.payload, _Event)
+                if stream.bound and locations is not None and event.location_id not in locations:
+                    continue
+                if event.type == kinds[0]:
+                    (body,) = event.data.object.values() or (Raw(b"{}"),)
+                    alive[event.data.id] = period_of(decode(body, Head).time("created_at"))
+                else:
+                    alive.pop(event.data.id, None)
+    except Refused as error:
+        log.warning("events cannot be read", stream=stream.name, reason=str(error))
+        return
+    for period in set(alive.values()):
+        yield Census(stream.name, period, [id for id, of in alive.items() if of == period])
 
 
 def _tells_no_time(stream: SquareStream) -> bool:

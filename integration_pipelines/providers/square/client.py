@@ -40,6 +40,7 @@ class Head(Struct):
     location_id: str | None = None
     catalog_object_id: str | None = None
     payout_id: str | None = None
+    event_id: str | None = None
     order_id: str | None = None
     state: str | None = None
     status: str | None = None

@@ -22,7 +22,9 @@ from integration_pipelines.providers.square import SquareClient, SquareCredentia
 from integration_pipelines.providers.square.client import API_VERSION
 from integration_pipelines.providers.square.streams import CATALOG_TYPES, STREAMS
 from provider_sandbox import Sandbox
-from provider_sandbox.faults import WrongType
+from provider_sandbox.faults import Empty, ServerError, WrongType
+from provider_sandbox.ledger import encode
+from provider_sandbox.messages import Response
 from provider_sandbox.square import SquareAccount
 from provider_sandbox.square.endpoints import OPERATIONS
 from tests.connected import ConnectedVenue
@@ -277,10 +279,36 @@ def test_a_census_counts_what_the_ledger_has(hall: ConnectedVenue, account: Squa
         found[piece.stream].update(piece.ids)
         periods |= {f"{piece.stream} {one}": piece.period for one in piece.ids}
     for stream in SQUARE.stream_names:
-        assert found[stream] == Counter(truth(account, stream).keys()), stream
+        assert found[stream].keys() == truth(account, stream).keys(), stream
         for name, one in truth(account, stream).items():
             if stream != "payout_entries":
                 assert periods[f"{stream} {name}"] == one.get("created_at", "all")[:7]
+
+
+def test_what_the_only_list_leaves_out_is_known_by_its_events(
+    sandbox: Sandbox, hall: ConnectedVenue, account: SquareAccount
+) -> None:
+    recent = {
+        event["data"]["id"]
+        for event in account.objects("events")
+        if event["type"] == "dispute.created"
+    }
+    assert recent
+    sandbox.faults.add(Empty(provider="square", path="/v2/disputes", times=None))
+    counted = [id for piece in hall.client().census(["disputes"], None, {}) for id in piece.ids]
+    assert set(counted) == recent
+    events = Forbidden(provider="square", path="/v2/events", times=None)
+    sandbox.faults.add(events)
+    assert list(hall.client().census(["disputes"], None, {})) == []
+    assert events.struck
+
+
+class Forbidden(ServerError):
+    """An application that may not read its events."""
+
+    def before(self, provider: Any, request: Any) -> Any:
+        error = {"category": "AUTHENTICATION_ERROR", "code": "INSUFFICIENT_SCOPES"}
+        return Response(403, encode({"errors": [{**error, "detail": "No events."}]}))
 
 
 def test_a_census_since_a_month_leaves_out_what_is_older(
