@@ -8,19 +8,24 @@ refresh.
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from integration_pipelines.core.credentials import save_connection
 from integration_pipelines.core.database import create_engine, venue_scope
-from integration_pipelines.core.ingest import take_census
+from integration_pipelines.core.ingest import open_client, take_census
+from integration_pipelines.core.provider import StreamPlan
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.transport import RetryPolicy
 from integration_pipelines.providers import PROVIDERS
-from integration_pipelines.providers.stripe import LIVE, SANDBOX
 from provider_sandbox import Sandbox
-from provider_sandbox.faults import make_fault
+from provider_sandbox.faults import ServerError, make_fault
+from provider_sandbox.ledger import encode
+from provider_sandbox.messages import Response
 from tests.connected import ConnectedVenue
 from tests.faults.moments import Meanwhile
 from tests.providers.accounts import KINDS
@@ -106,6 +111,19 @@ def test_c_all_lines_of_an_order_and_of_an_invoice_are_read(opened: Open) -> Non
     assert {id: len(body.get("line_items", ())) for id, body in landed.items()} == whole
 
 
+REFUSALS: dict[str, Callable[[str, int], Any]] = {
+    "stripe": lambda words, status: {"error": {"type": "invalid_request_error", "message": words}},
+    "square": lambda words, status: {
+        "errors": [{"category": "INVALID_REQUEST_ERROR", "code": "BAD_REQUEST", "detail": words}]
+    },
+    "mailchimp": lambda words, status: {"title": "Forbidden", "status": status, "detail": words},
+    "quickbooks": lambda words, status: {
+        "Fault": {"Error": [{"Message": words, "code": "4000"}], "type": "ValidationFault"}
+    },
+}
+"""A refusal in each provider's own form."""
+
+
 @pytest.mark.parametrize("name", list(PROVIDERS))
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_d_a_refusal_fails_its_stream_by_name_and_is_never_no_data(
@@ -122,22 +140,44 @@ def test_d_a_refusal_fails_its_stream_by_name_and_is_never_no_data(
     held = hall.payloads(stream)
     hall.retry = RetryPolicy(attempts=1)
 
-    class Refused(type(make_fault("server_error"))):  # type: ignore[misc]
+    words = f"The bartender is out, says {name}."
+
+    class Refused(ServerError):
         def before(self, provider: Any, request: Any) -> Any:
-            return provider.trouble(status, request)
+            return Response(status, encode(REFUSALS[name](words, status)))
 
     sandbox.faults.add(Refused(provider=name, path=path, times=None))
     result = hall.sync(streams=[stream], full=True, allow_deletes=True)[stream]
     assert result.outcome == "failed"
-    assert str(status) in str(result.error) or name == "quickbooks"
+    assert words in str(result.error)
+    assert result.error_kind in ("refused", "not_found")
     assert hall.payloads(stream) == held
     sandbox.faults.clear()
     assert failures(hall.sync()) == {}
     assert KINDS[name].differences(hall, account) == []
 
 
-def test_e_live_and_sandbox_keep_to_limits_of_their_own() -> None:
-    assert (LIVE.rate, SANDBOX.rate) == (100, 25)
+@pytest.mark.parametrize(("live", "pace"), [(True, 100), (False, 25)])
+def test_e_live_and_sandbox_keep_to_limits_of_their_own(
+    opened: Open, sandbox: Sandbox, live: bool, pace: int
+) -> None:
+    hall, account = opened("stripe", size=10)
+    key = sandbox.stripe.create_key(account.id, live=live)
+    with hall.engine.begin() as session:
+        venue_scope(session, hall.connection.venue_id)
+        connection = save_connection(
+            session,
+            hall.vault,
+            venue_id=hall.connection.venue_id,
+            provider="stripe",
+            account=hall.client().identify(),
+            credentials=hall.provider.credentials.model_validate({"api_key": key}),
+        )
+    # The pace that the provider's folder declares, and none that a test asks for.
+    client = open_client(hall.settings, hall.engine, hall.vault, hall.provider, connection)
+    list(client.extract([StreamPlan("customers", None, full=True)]))
+    ((used,),) = hall.rows("SELECT rate FROM control.rate_limits")
+    assert used == pace
 
 
 def test_e_no_one_sleeps_for_days_because_a_provider_says_so(
@@ -150,6 +190,46 @@ def test_e_no_one_sleeps_for_days_because_a_provider_says_so(
     )
     results = hall.sync(streams=["customers"])
     assert failures(results) == {"customers": "rate_limited"}
+
+
+def test_f_a_company_is_read_for_days_though_its_tokens_rotate_and_two_renew_at_once(
+    opened: Open, sandbox: Sandbox
+) -> None:
+    hall, account = opened("quickbooks", size=10)
+    hall.sync(streams=["customers"])
+    sandbox.reset_stats()
+    for hour in range(1, 4):
+        end_token(hall, sandbox, account, at=datetime.now(UTC) - timedelta(seconds=1))
+        clients = [hall.client() for _ in range(2)]
+        with ThreadPoolExecutor(len(clients)) as pool:
+            seen = {found.account_id for found in pool.map(lambda one: one.identify(), clients)}
+        assert seen == {account.id}
+        assert renewals(sandbox) == hour
+        assert failures(hall.sync(streams=["customers"])) == {}
+    assert renewals(sandbox) == 3
+
+
+@pytest.mark.parametrize("left", [None, timedelta(minutes=9)], ids=["unknown", "too-little"])
+def test_g_a_token_of_unknown_end_or_of_too_little_time_is_renewed_before_it_is_used(
+    opened: Open, sandbox: Sandbox, left: timedelta | None
+) -> None:
+    hall, account = opened("quickbooks", size=10)
+    end_token(hall, sandbox, account, at=left and datetime.now(UTC) + left)
+    sandbox.reset_stats()
+    assert failures(hall.sync(streams=["customers"])) == {}
+    assert renewals(sandbox) == 1
+    assert hall.payloads("customers")
+
+
+def end_token(hall: ConnectedVenue, sandbox: Sandbox, account: Any, *, at: datetime | None) -> None:
+    """The access token opens nothing any more; what is known here of its end is ``at``."""
+    sandbox.quickbooks.tokens.expire(account.id)
+    hall.rows("UPDATE control.oauth_tokens SET expires_at = :at RETURNING 1", at=at)
+
+
+def renewals(sandbox: Sandbox) -> int:
+    tokens = "/oauth2/v1/tokens/bearer"
+    return sum(count for (*_, path), count in sandbox.requests.items() if path == tokens)
 
 
 def test_h_what_is_deleted_at_quickbooks_is_seen(opened: Open) -> None:
@@ -187,25 +267,32 @@ def test_k_activity_is_whole_and_a_sync_cut_short_goes_on_where_it_was(
     opened: Open, sandbox: Sandbox
 ) -> None:
     hall, account = opened("mailchimp", size=60)
-    reads = Counter[str]()
-
-    def note(request: Any) -> None:
-        reads[f"{request.path}?{request.query}"] += 1
-
-    sandbox.faults.add(
-        Meanwhile(provider="mailchimp", path="*/email-activity", times=None, happens=note)
+    asked: list[str] = []
+    # The first of two requests is answered only when the second has come.
+    both = Barrier(2, timeout=30)
+    path = "*/email-activity"
+    note = Meanwhile(
+        provider="mailchimp",
+        path=path,
+        times=None,
+        happens=lambda one: asked.append(f"{one.path}?{one.query}"),
     )
+    meet = Meanwhile(provider="mailchimp", path=path, times=2, happens=lambda one: both.wait())
+    cut = make_fault("server_error", provider="mailchimp", path=path, times=None, skip=3)
+    for fault in (note, meet, cut):
+        sandbox.faults.add(fault)
     hall.retry = RetryPolicy(attempts=1)
-    sandbox.faults.add(
-        make_fault(
-            "server_error", provider="mailchimp", path="*/email-activity", times=None, skip=3
-        )
-    )
     assert failures(hall.sync())["email_activity"] == "transient"
-    partly = len(hall.payloads("email_activity"))
-    assert 0 < partly < len(account.ids("email_activity"))
+    assert not both.broken
+    here = {id.partition("/")[0] for id in hall.payloads("email_activity")}
+    there = {id.partition("/")[0] for id in account.ids("email_activity")}
+    assert here and here < there
     sandbox.faults.clear()
+    asked.clear()
+    sandbox.faults.add(note)
     assert failures(hall.sync()) == {}
+    begun = {one.split("/")[3] for one in asked if "offset=0&" in one}
+    assert begun == there - here, "what has landed is not read again, but for its end"
     assert KINDS["mailchimp"].differences(hall, account) == []
 
 
