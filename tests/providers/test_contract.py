@@ -1,17 +1,21 @@
 """What holds of every provider: the same tests over each of them."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from integration_pipelines.core.errors import AccessRevoked
 from integration_pipelines.core.ingest import CensusResult, take_census
 from integration_pipelines.core.provider import (
     Page,
+    Record,
     State,
     StreamFailed,
     StreamPlan,
@@ -25,8 +29,14 @@ from provider_sandbox.faults import make_fault
 from tests.connected import ConnectedVenue
 from tests.providers.accounts import KINDS, Kind
 
-CUTS = 4
-"""Cursors of a stream from which reading is taken up again."""
+REFERENCE = Path(
+    os.environ.get(
+        "PROVIDER_REFERENCE", Path(__file__).parents[3] / "shared" / "provider_reference"
+    )
+)
+OPENAPI = REFERENCE / "square" / "openapi.json"
+CUTS = 40
+"""Cursors from which reading is taken up again, at most; of streams that have fewer, all."""
 
 
 @pytest.fixture(params=list(PROVIDERS))
@@ -68,23 +78,31 @@ def test_reading_twice_gives_the_same_rows(kind: Kind, hall: ConnectedVenue, acc
 
 
 def test_every_cursor_on_the_way_resumes_to_the_same_rows(
-    kind: Kind, hall: ConnectedVenue, monkeypatch: pytest.MonkeyPatch
+    kind: Kind,
+    settings: Settings,
+    pipeline_engine: Engine,
+    sandbox: Sandbox,
+    venue: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    small = kind.open_account(sandbox, size=5, months=1)
+    hall = kind.connect(settings, pipeline_engine, sandbox, small, venue("hall"))
     monkeypatch.setattr(kind.client, "PAGE_SIZE", 5)
-    handed: dict[str, set[str]] = defaultdict(set)
-    cursors: dict[str, list[tuple[State, frozenset[str]]]] = defaultdict(list)
+    handed: dict[str, dict[str, Record]] = defaultdict(dict)
+    cursors: dict[str, list[tuple[State, dict[str, Record]]]] = defaultdict(list)
     for page in read(hall, dict.fromkeys(kind.provider.stream_names)):
-        handed[page.stream] |= {record.id for record in page.records}
+        handed[page.stream] |= {record.id: record for record in page.records}
         if page.state is not None and not page.cursor_at:
-            cursors[page.stream].append((page.state, frozenset(handed[page.stream])))
+            cursors[page.stream].append((page.state, dict(handed[page.stream])))
     assert sum(map(len, cursors.values())) > len(kind.provider.streams)
-    for cut in range(CUTS):
-        taken = {name: each[len(each) * cut // CUTS] for name, each in cursors.items()}
-        resumed = {name: set(had) for name, (_, had) in taken.items()}
+    most = max(map(len, cursors.values()))
+    for cut in range(0, most, max(1, most // CUTS)):
+        taken = {name: each[cut] for name, each in cursors.items() if cut < len(each)}
+        resumed = {name: dict(had) for name, (_, had) in taken.items()}
         for page in read(hall, {name: state for name, (state, _) in taken.items()}):
-            resumed[page.stream] |= {record.id for record in page.records}
-        missing = {name: handed[name] - ids for name, ids in resumed.items()}
-        assert not any(missing.values()), missing
+            resumed[page.stream] |= {record.id: record for record in page.records}
+        differ = [name for name, rows in resumed.items() if rows != handed[name]]
+        assert differ == []
 
 
 def read(venue: ConnectedVenue, states: dict[str, State | None]) -> list[Page]:
@@ -246,6 +264,8 @@ DOCUMENTED = {
         (401, mailchimp("API Key Invalid", 401), "access_revoked"),
         (403, mailchimp("Forbidden", 403), "refused"),
         (403, mailchimp("User Disabled", 403), "access_revoked"),
+        (403, mailchimp("Wrong Datacenter", 403), "access_revoked"),
+        (403, mailchimp("WrongDatacenter", 403), "access_revoked"),
         (403, "<HTML><TITLE>Access Denied</TITLE></HTML>", "rate_limited"),
         (404, mailchimp("Resource Not Found", 404), "not_found"),
         (405, mailchimp("Method Not Allowed", 405), "refused"),
@@ -257,6 +277,9 @@ DOCUMENTED = {
         (400, quickbooks("4000"), "refused"),
         (400, quickbooks("610"), "not_found"),
         (400, quickbooks("5010"), "refused"),
+        (400, quickbooks("6190"), "access_revoked"),
+        (403, quickbooks("6190"), "access_revoked"),
+        (200, quickbooks("6190"), "access_revoked"),
         (401, quickbooks("3200", "AUTHENTICATION"), "access_revoked"),
         (403, quickbooks("3100", "AuthorizationFault"), "access_revoked"),
         (403, quickbooks("3001", "SERVICE"), "rate_limited"),
@@ -285,3 +308,44 @@ def test_every_documented_error_is_classified(
     assert error is not None
     assert error.kind == expected
     assert isinstance(body, str) or "words" in str(error)
+
+
+STATUS = {"API_ERROR": 500, "AUTHENTICATION_ERROR": 401, "RATE_LIMIT_ERROR": 429}
+"""Of Square's categories of errors; of the others it is 400."""
+OF_CATEGORY = {
+    "API_ERROR": "transient",
+    "AUTHENTICATION_ERROR": "access_revoked",
+    "RATE_LIMIT_ERROR": "rate_limited",
+}
+
+
+@pytest.mark.skipif(not OPENAPI.is_file(), reason=f"Square's specification is not at {OPENAPI}")
+def test_every_error_code_that_square_publishes_is_classified() -> None:
+    published = json.loads(OPENAPI.read_text())["components"]["schemas"]["ErrorCode"]
+    elements = published["x-enum-elements"]
+    assert {each["name"] for each in elements} == set(published["enum"])
+    assert len(elements) > 100
+    for each in elements:
+        code, category = each["name"], each["error-category"]
+        status = STATUS.get(category, 404 if code == "NOT_FOUND" else 400)
+        expected = OF_CATEGORY.get(category, "not_found" if code == "NOT_FOUND" else "refused")
+        body = json.dumps(square(category, code)).encode()
+        response = Response(status, {}, body, datetime.now(UTC), "square", "GET /things")
+        error = KINDS["square"].client.classify(response)
+        assert error is not None
+        assert (error.kind, error.code) == (expected, code)
+        assert "words" in str(error)
+
+
+def test_what_only_a_new_connection_cures_says_what_it_takes() -> None:
+    for name, body, cure in (
+        ("mailchimp", mailchimp("Wrong Datacenter", 403), "moved to another data centre"),
+        ("mailchimp", mailchimp("User Disabled", 403), "once Mailchimp has enabled it again"),
+        ("quickbooks", quickbooks("6190"), "once its QuickBooks subscription is paid for again"),
+    ):
+        encoded = json.dumps(body).encode()
+        response = Response(403, {}, encoded, datetime.now(UTC), name, "GET /things")
+        error = KINDS[name].client.classify(response)
+        assert isinstance(error, AccessRevoked)
+        assert "reconnect the account" in str(error)
+        assert cure in str(error)

@@ -29,6 +29,13 @@ REWINDS = 50
 """Times that a list may move while it is read."""
 
 NAME = "Mailchimp"
+REVOKED = {
+    "APIKeyInvalid": "",
+    "UserDisabled": "once Mailchimp has enabled it again",
+    "WrongUser": "",
+    "WrongDatacenter": "with a new key or consent: it has moved to another data centre",
+}
+"""Titles, without their blanks, of what nothing but a new connection cures, and what it takes."""
 DATA_CENTRE = re.compile(r"[a-z]{2,4}[0-9]{1,4}")
 """What may become part of a host name."""
 
@@ -86,12 +93,10 @@ def classify(response: Response) -> ProviderError | None:
     if response.status == 403 and not problem.title:
         words = f"{response.provider} {response.endpoint}: 403 without a reason, a throttle"
         return RateLimited(words, retry_after=response.retry_after, status=403)
-    revoked = problem.title in {"API Key Invalid", "User Disabled", "Wrong User"}
-    error = default_error(
-        response, message=problem.detail, code=problem.title.replace(" ", ""), revoked=revoked
-    )
-    if isinstance(error, AccessRevoked) and problem.title == "User Disabled":
-        return AccessRevoked(f"{error} once Mailchimp has enabled it again", status=403)
+    title = problem.title.replace(" ", "")
+    error = default_error(response, message=problem.detail, code=title, revoked=title in REVOKED)
+    if isinstance(error, AccessRevoked) and (then := REVOKED.get(title)):
+        return AccessRevoked(f"{error} {then}", status=403, code=title)
     return error
 
 

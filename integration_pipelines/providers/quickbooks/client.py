@@ -11,6 +11,7 @@ from msgspec import Raw, Struct, field
 
 from integration_pipelines.core import bodies
 from integration_pipelines.core.errors import (
+    AccessRevoked,
     MalformedResponse,
     NotFound,
     ProviderError,
@@ -37,8 +38,11 @@ COUNTS = frozenset(("startPosition", "maxResults", "totalCount"))
 """What an answer holds beside its rows."""
 COMPANY = BY_NAME["company_info"]
 UNKNOWN = "610"
+LAPSED = "6190"
+"""The company's subscription has ended, or was not paid for."""
 MEANT = {
-    UNKNOWN: 404, "100": 401, "3200": 401, "3202": 401, "3100": 401, "3001": 429, "10000": 500,
+    UNKNOWN: 404, LAPSED: 401, "100": 401, "3200": 401, "3202": 401, "3100": 401, "3001": 429,
+    "10000": 500,
 }  # fmt: skip
 """The status that a code stands for, whatever status it came with. 3100 is the whole company's: it
 no longer lets the application in."""
@@ -140,13 +144,15 @@ def classify(response: Response) -> ProviderError | None:
     if 200 <= status < 300:
         status = MEANT_BY_TYPE.get((fault.type or "").lower(), 400)
     words = (error.Message or error.message, error.Detail or error.detail)
-    return _patient(
-        default_error(
-            replace(response, status=status),
-            message=": ".join(word for word in words if word) or fault.type or "",
-            code=code or fault.type,
-        )
+    refused = default_error(
+        replace(response, status=status),
+        message=": ".join(word for word in words if word) or fault.type or "",
+        code=code or fault.type,
     )
+    if isinstance(refused, AccessRevoked) and code == LAPSED:
+        lapsed = f"{refused} once its QuickBooks subscription is paid for again"
+        return AccessRevoked(lapsed, status=response.status, code=code)
+    return _patient(refused)
 
 
 def _patient(error: ProviderError | None) -> ProviderError | None:
