@@ -222,12 +222,14 @@ def main() -> None:
     """
     case, arguments = sys.argv[1], json.loads(sys.argv[2])
     work = CASES[case](**arguments)
+    began = time.time()
     before, begun = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     result = work()
     seconds = time.perf_counter() - begun
     after = resource.getrusage(resource.RUSAGE_SELF)
     figures = {
         **result,
+        "began": began,
         "seconds": seconds,
         "client_cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         "peak_mb": after.ru_maxrss / 1024,

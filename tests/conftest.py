@@ -4,7 +4,7 @@ The server is the one DATABASE_URL names, else an embedded one that ends with th
 user must have CREATEDB, CREATEROLE and pg_signal_backend. Nothing else of the developer's
 environment is read.
 With REQUIRE_ALL=1 a skipped test is a failed one. What hypothesis searches is little and the same
-each time; --hypothesis-profile=thorough searches long, and elsewhere each time.
+each time; HYPOTHESIS_PROFILE=thorough searches long, and elsewhere each time.
 """
 
 import os
@@ -38,7 +38,7 @@ FAST_AND_FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_wr
 
 hypothesis.settings.register_profile("quick", max_examples=4, derandomize=True)
 hypothesis.settings.register_profile("thorough", max_examples=50)
-hypothesis.settings.load_profile("quick")
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 NewDatabase = Callable[..., AbstractContextManager[Settings]]

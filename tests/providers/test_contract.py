@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from integration_pipelines.core.errors import AccessRevoked
-from integration_pipelines.core.ingest import CensusResult, take_census
+from integration_pipelines.core.ingest import CensusResult, take_census, unconnected_client
 from integration_pipelines.core.provider import (
     Page,
     Record,
@@ -349,3 +349,33 @@ def test_what_only_a_new_connection_cures_says_what_it_takes() -> None:
         assert isinstance(error, AccessRevoked)
         assert "reconnect the account" in str(error)
         assert cure in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "sandboxed", "base"),
+    [
+        ("square", False, "https://connect.squareup.com"),
+        ("square", True, "https://connect.squareupsandbox.com"),
+        ("quickbooks", False, "https://quickbooks.api.intuit.com"),
+        ("quickbooks", True, "https://sandbox-quickbooks.api.intuit.com"),
+    ],
+)
+def test_a_setting_chooses_between_the_provider_and_its_own_sandbox(
+    settings: Settings,
+    pipeline_engine: Engine,
+    venue: Callable[..., str],
+    name: str,
+    sandboxed: bool,
+    base: str,
+) -> None:
+    provider = PROVIDERS[name]
+    given = {"access_token": "held", "refresh_token": "held", "realm_id": "9341"}
+    wanted = {each: given[each] for each in KINDS[name].secrets}
+    client: Any = unconnected_client(
+        settings.model_copy(update={f"{name}_sandbox": sandboxed}),
+        pipeline_engine,
+        provider,
+        provider.credentials.model_validate(wanted),
+        venue("hall"),
+    )
+    assert client.transport.base_url == base

@@ -4,7 +4,7 @@ landed in the end is what was true.
 Found by hypothesis: lives of two venues of simulated days, with their creations, updates, refunds,
 voids, deletes, archivals and merges as the sandbox plays them, and syncs in their midst through
 refusals and silence (fault 6 of those that must be survived), bodies that lie (7) and lists that
-move (8). A longer search: pytest --hypothesis-profile=thorough.
+move (8). A longer search: HYPOTHESIS_PROFILE=thorough.
 """
 
 from collections.abc import Callable, Collection
@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.transport import RetryPolicy
+from integration_pipelines.core.transport import Bounds, RetryPolicy
 from integration_pipelines.providers import PROVIDERS, quickbooks
 from provider_sandbox import Sandbox
 from provider_sandbox.faults import make_fault
@@ -28,6 +28,8 @@ from tests.providers.accounts import KINDS, Kind
 from tests.providers.square import conftest as square
 
 PERSISTENT = RetryPolicy(attempts=8, base=0.001, cap=0.01)
+HASTY = Bounds(read=1.0)
+"""What is slower than that has timed out."""
 NUMBERS = count(1)
 
 SHARES = strategies.sampled_from((0.02, 0.1, 0.25))
@@ -37,6 +39,18 @@ STRIKES = strategies.one_of(
     strategies.fixed_dictionaries({"kind": strategies.just("reset"), "probability": SHARES}),
     strategies.fixed_dictionaries(
         {"kind": strategies.just("rate_limited"), "times": strategies.integers(1, 3)}
+    ),
+    strategies.fixed_dictionaries(
+        {"kind": strategies.just("throttled_403"), "times": strategies.integers(1, 2)}
+    ),
+    strategies.fixed_dictionaries(
+        {
+            "kind": strategies.just("slow"),
+            "seconds": strategies.sampled_from((0.1, 1.5)),
+            "midway": strategies.booleans(),
+            "times": strategies.integers(1, 2),
+            "skip": strategies.integers(0, 12),
+        }
     ),
     # Bodies that lie.
     strategies.fixed_dictionaries(
@@ -99,7 +113,7 @@ def test_raw_equals_the_ledger_after_any_life(
         slug = f"hall-{number}-{letter}"
         account = kind.open_account(sandbox, slug, size=12, seed=seed)
         hall = kind.connect(settings, pipeline_engine, sandbox, account, venue(slug))
-        hall.retry = PERSISTENT
+        hall.retry, hall.bounds = PERSISTENT, HASTY
         halls.append((hall, account))
     try:
         for which, step in story:

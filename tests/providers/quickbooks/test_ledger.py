@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from integration_pipelines.core.ingest import take_census
 from integration_pipelines.providers.quickbooks import client, extract
 from integration_pipelines.providers.quickbooks.streams import REPORT_MONTHS, REPORTS_A_MONTH
 from provider_sandbox import Sandbox
+from provider_sandbox.messages import Request
 from provider_sandbox.quickbooks import QuickBooksAccount, api
 from tests.connected import ConnectedVenue
 from tests.faults.moments import Meanwhile
@@ -142,6 +144,27 @@ def test_a_number_that_agrees_costs_one_read_and_one_that_does_not_is_listed(
         "Invoice",
     }
     assert sum("SELECT COUNT(*) FROM" in query for query in asked) == len(ENTITIES)
+
+
+def test_every_request_names_the_minor_version(
+    sandbox: Sandbox, hall: ConnectedVenue, account: QuickBooksAccount
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def note(request: Request) -> None:
+        if request.path.startswith("/v3/"):
+            asked.append((request.path, dict(parse_qsl(request.query)).get("minorversion")))
+
+    sandbox.faults.add(Meanwhile(provider="quickbooks", times=None, happens=note))
+    assert hall.client().identify().account_id == account.id
+    hall.sync()
+    account.economy.mutate(5)
+    hall.sync()
+    hall.sync(streams=[], objects={"invoices": account.ids("invoices")[:1]})
+    census(hall)
+    kinds = {path.split("/")[4] for path, _ in asked}
+    assert {"query", "cdc", "reports", "companyinfo", "invoice"} <= kinds
+    assert {version for _, version in asked} == {str(client.MINOR_VERSION)}
 
 
 def test_every_answered_call_is_counted_as_a_read(sandbox: Sandbox, hall: ConnectedVenue) -> None:
