@@ -1,11 +1,13 @@
 """Trouble on demand: each fault says which requests it strikes and what it does to them."""
 
 import fnmatch
+import re
 import threading
 import time
 from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any, ClassVar
+from urllib.parse import unquote_plus
 
 from provider_sandbox.ledger import decode, encode
 from provider_sandbox.messages import Page, Provider, Request, Response
@@ -255,20 +257,26 @@ class Loop(Fault):
             response.page = Page(self._page.rows, True, self._page.encode, lambda: self._page)
 
 
+def _list_of(request: Request) -> str:
+    """The list that a request is about: its path, and where a query says more, what it is from."""
+    asked = re.search(r"\bfrom\s+(\w+)", unquote_plus(request.query), re.IGNORECASE)
+    return f"{request.path} {asked[1] if asked else ''}"
+
+
 @dataclass(slots=True)
 class Duplicates(Fault):
     """The page begins with the last row of the one struck before, as if the list had moved."""
 
     kind = "duplicates"
     times: int | None = None
-    _last: Any = field(default=None, init=False, repr=False)
+    _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def after(self, provider: Provider, request: Request, response: Response) -> None:
         if response.page is not None and response.page.rows:
-            rows = response.page.rows
-            if self._last is not None:
-                response.page.rows = [self._last, *rows]
-            self._last = rows[-1]
+            rows, which = response.page.rows, _list_of(request)
+            if which in self._last:
+                response.page.rows = [self._last[which], *rows]
+            self._last[which] = rows[-1]
 
 
 @dataclass(slots=True)
