@@ -14,7 +14,7 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, current_app, jsonify, request
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from integration_pipelines.core.database import Role, create_engine
@@ -153,6 +153,10 @@ def _receive(name: str, path: str | None) -> Any:
             new = store(
                 session, name, events, request_id=request_id, endpoint=endpoint, proof=proof
             )
+    except DataError as error:
+        # To be sent again would not help.
+        log.error("a delivery cannot be kept", provider=name, kind=type(error).__name__)
+        return _answer(400, "it holds what cannot be kept")
     except SQLAlchemyError as error:
         log.error("a delivery could not be stored", provider=name, kind=type(error).__name__)
         return _answer(503, "it could not be stored", {"Retry-After": COME_BACK})

@@ -251,6 +251,7 @@ HOSTILE = {
     "half a pair": b'{"id": "\xed\xa0\x80"}',
     "NaN": b'{"id": NaN}',
     "Infinity": b'{"id": -Infinity}',
+    "more than a float holds": b'{"id": -1e999}',
     "a name twice": b'{"id": "a", "id": "b"}',
     "deep": b"[" * 100_000 + b"]" * 100_000,
     "rather deep": b"[" * 100 + b"]" * 100,
@@ -278,10 +279,25 @@ def test_20_json_that_is_no_event_is_refused(name: str, body: bytes) -> None:
         webhooks(name).read(delivery(body))
 
 
-def test_20_a_nul_is_replaced_for_postgres_keeps_none() -> None:
-    read = read_json(rb'{"a\u0000": ["x\u0000y", {"z": "\u0000"}], "n": 1.5}')
-    assert read == {"a\ufffd": ["x\ufffdy", {"z": "\ufffd"}], "n": 1.5}
-    assert "\0" not in json.dumps(read)
+def test_20_what_postgres_keeps_in_no_text_is_replaced() -> None:
+    read = read_json(
+        rb'{"a\u0000": ["x\u0000y", {"z": "\udc00\ud83d"}], "n": 1.5, "s": "\ud83d\ude00"}'
+    )
+    assert read == {"a\ufffd": ["x\ufffdy", {"z": "\ufffd\ufffd"}], "n": 1.5, "s": "\U0001f600"}
+    (event,) = webhooks("mailchimp").read(delivery(b"type=profile&a%00=b%00"))
+    assert event.payload == {"type": "profile", "a\ufffd": "b\ufffd"}
+    with pytest.raises(Unreadable):
+        webhooks("mailchimp").read(delivery(b"type=profile%00"))
+
+
+def test_20_a_name_longer_than_an_index_takes_is_refused() -> None:
+    for name, body in (
+        ("stripe", {"id": "evt_1", "type": "t", "account": "a" * 256}),
+        ("stripe", {"id": "e" * 256, "type": "t"}),
+        ("square", {"event_id": "e", "type": "t", "merchant_id": "\U0001f600" * 256}),
+    ):
+        with pytest.raises(Unreadable):
+            webhooks(name).read(delivery(json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

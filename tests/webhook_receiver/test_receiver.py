@@ -137,16 +137,29 @@ def test_10_one_event_delivered_a_thousand_times_at_once_is_one_row(
     assert len(stored(pipeline_engine)) == 1
 
 
-def test_20_a_body_that_is_none_is_refused_and_a_nul_is_no_harm(
-    receiver: str, pipeline_engine: Engine
+def test_20_a_body_that_is_none_is_refused_and_what_postgres_cannot_keep_is_no_harm(
+    receiver: str, endpoint: UUID, pipeline_engine: Engine
 ) -> None:
-    hostile = (b"", b"{", b'{"id": NaN}', b'{"id": 1, "id": 2}', b"\xff\xfe", b"[" * 5_000, b"null")
+    endless = stripe_event().replace(b"1772000000", b"1e999")
+    hostile = (
+        b"", b"{", b'{"id": NaN}', b'{"id": 1, "id": 2}', b"\xff\xfe", b"[" * 5_000, b"null",
+        endless,
+    )  # fmt: skip
     for body in hostile:
         assert send(receiver, "stripe", body).status_code == 400, body[:20]
-    nul = stripe_event().replace(b'"charge.succeeded"', rb'"charge.succeeded", "x": "a\u0000b"')
-    assert send(receiver, "stripe", nul).status_code == 200
-    (row,) = stored(pipeline_engine)
-    assert row.payload["x"] == "a\ufffdb"
+    form = send(receiver, "mailchimp", b"type=a%00b", path=f"/{SECRET_PATH}")
+    assert form.status_code == 400
+    assert send(receiver, "stripe", stripe_event(), path="/%ff%00").status_code == 404
+    body = stripe_event()
+    body = body.replace(b'"charge.succeeded"', rb'"charge.succeeded", "x\ud83d": "a\u0000b"')
+    body = body.replace(b"evt_1", rb"evt_1\ud83d")
+    for _ in range(2):
+        assert send(receiver, "stripe", body).status_code == 200
+    named = send(receiver, "mailchimp", b"type=profile&a%00=b%00", path=f"/{SECRET_PATH}")
+    assert named.status_code == 200
+    event, member = stored(pipeline_engine)
+    assert (event.event_id, event.payload["x\ufffd"]) == ("evt_1\ufffd", "a\ufffdb")
+    assert member.payload["a\ufffd"] == "b\ufffd"
 
 
 def raw(url: str, request: bytes) -> socket.socket:

@@ -13,9 +13,9 @@ from integration_pipelines.core.events.deliveries import (
     read_json,
     several,
     signed_with,
+    storable,
     text_of,
     time_of,
-    without_nul,
 )
 from integration_pipelines.core.events.inbox import (
     Endpoint,
@@ -42,8 +42,8 @@ __all__ = [
     "read_json",
     "several",
     "signed_with",
+    "storable",
     "store",
     "text_of",
     "time_of",
-    "without_nul",
 ]

@@ -8,6 +8,8 @@ the object is read again, so that late, doubled and contradictory events end in 
 import hashlib
 import hmac
 import json
+import math
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +21,10 @@ from pydantic import SecretStr
 TOLERANCE = timedelta(seconds=300)
 """How far a signed time may be from ours, either way."""
 DEEPEST = 64
-NUL, REPLACED = "\0", "\N{REPLACEMENT CHARACTER}"
+LONGEST_NAME = 255
+"""Letters of an id or a type: an entry of an index has room for two, however they are encoded."""
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 
 class Unauthentic(Exception):
@@ -147,8 +152,8 @@ def signed_with(secrets: Sequence[str], message: bytes, signature: str) -> bool:
 
 
 def read_json(body: bytes) -> Any:
-    """JSON that means one thing: strict UTF-8, no NaN, no name twice, not nested without end.
-    A NUL, which Postgres keeps in no text, is replaced. Raises Unreadable."""
+    """JSON that means one thing: strict UTF-8, no NaN, no endless number, no name twice, not nested
+    without end. What Postgres keeps in no text is replaced. Raises Unreadable."""
     try:
         read = json.loads(
             body.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_refuse_constant
@@ -180,7 +185,9 @@ def _checked(value: Any, depth: int) -> Any:
     if depth == 0:
         raise _Ambiguous(f"it is nested deeper than {DEEPEST}")
     if isinstance(value, str):
-        return without_nul(value)
+        return storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _Ambiguous("it has a number that no float holds")
     if isinstance(value, list):
         return [_checked(each, depth - 1) for each in value]
     if isinstance(value, dict):
@@ -190,15 +197,15 @@ def _checked(value: Any, depth: int) -> Any:
     return value
 
 
-def without_nul(text: str) -> str:
-    """``text`` as Postgres can keep it."""
-    return text.replace(NUL, REPLACED) if NUL in text else text
+def storable(text: str) -> str:
+    """``text`` as Postgres can keep it: each NUL and each half of a surrogate pair replaced."""
+    return UNSTORABLE.sub(REPLACED, text)
 
 
 def text_of(fields: Any, name: str) -> str:
     """The text ``name`` of an event. Raises Unreadable where there is none."""
     found = fields.get(name) if isinstance(fields, dict) else None
-    if not isinstance(found, str) or not found or len(found) > 500:
+    if not isinstance(found, str) or not found or len(found) > LONGEST_NAME:
         raise Unreadable(f"it has no {name}")
     return found
 

@@ -15,6 +15,7 @@ from integration_pipelines.core.events import (
     Meaning,
     Unreadable,
     Webhooks,
+    storable,
 )
 from integration_pipelines.providers.mailchimp.writes import hooks_of
 
@@ -26,23 +27,19 @@ def read(delivery: Delivery) -> list[Event]:
     """See Webhooks: one event a delivery, known by the hash of its body."""
     try:
         text = delivery.body.decode()
-        fields = dict(
-            parse_qsl(
-                text,
-                keep_blank_values=True,
-                strict_parsing=True,
-                errors="strict",
-                max_num_fields=MOST_FIELDS,
-            )
+        pairs = parse_qsl(
+            text,
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
         )
     except ValueError as error:
         raise Unreadable("it is no form in UTF-8") from error
+    fields = {storable(name): storable(value) for name, value in pairs}
     event_type = fields.get("type", "")
     if not event_type or not event_type.isascii() or len(event_type) > 50:
         raise Unreadable("it has no type")
-    fields = {
-        name: value.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, value in fields.items()
-    }
     event_id = hashlib.sha256(delivery.body).hexdigest()
     return [Event(event_id, event_type, None, _fired_at(fields.get("fired_at", "")), fields)]
 
