@@ -96,12 +96,11 @@ def _run(job: Any, instance: Any, batch_id: "UUID", events: int) -> None:
     batches, and its events come again when their lease ends."""
     from integration_pipelines.cli.sync import ONCE
     from integration_pipelines.defs.jobs import run_config, run_tags
-    from integration_pipelines.defs.sensors.webhooks import TAG
 
     try:
         result = job.execute_in_process(
             run_config=run_config(batch_id),
-            tags=run_tags(batch_id) | {TAG: str(events)} | ONCE,
+            tags=run_tags(batch_id, events=events) | ONCE,
             instance=instance,
             raise_on_error=False,
         )

@@ -274,7 +274,7 @@ integration_webhooks = Table(
     "integration_webhooks",
     metadata,
     Column("webhook_id", BigInteger, Identity(always=True), primary_key=True),
-    _provider(),
+    Column("provider", Text, nullable=False),
     Column("account_id", Text),
     _venue(nullable=True),
     Column("connection_id", Uuid),
@@ -296,12 +296,19 @@ integration_webhooks = Table(
     Column("proof", JSONB),
     _connection(),
     CheckConstraint("status IN ('pending', 'claimed', 'done', 'ignored', 'dead')", name="status"),
-    Index(None, "provider"),
     Index(None, "venue_id", "connection_id"),
+    # An index for each question, of the few rows that are its answer: most are done.
     Index(
-        "integration_webhooks_due_idx",
+        "integration_webhooks_open_idx",
+        "provider",
+        "account_id",
         "next_attempt_at",
         postgresql_where=text("status IN ('pending', 'claimed')"),
+    ),
+    Index(
+        "integration_webhooks_dead_idx",
+        "webhook_id",
+        postgresql_where=text("status = 'dead'"),
     ),
     Index(
         "integration_webhooks_claimed_idx",
@@ -405,6 +412,7 @@ sync_batches = Table(
     Column("objects", JSONB),
     Column("full_pass", Boolean, nullable=False, server_default=text("false")),
     _time("created_at", now=True),
+    _time("taken_at"),
     _time("done_at"),
     Column("outcome", Text),
     Column("allow_deletes", ARRAY(Text)),

@@ -17,7 +17,7 @@ from uuid import UUID
 import dagster as dg
 from pydantic import Field
 
-from integration_pipelines.core.events.claims import Landing, settle
+from integration_pipelines.core.events.claims import Landing, begin, settle
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import (
     BatchItem,
@@ -26,6 +26,8 @@ from integration_pipelines.core.ingest.batch import (
     run_batch,
     sync_item,
 )
+from integration_pipelines.core.ingest.sync import LOCK_WAIT
+from integration_pipelines.core.presence import present
 from integration_pipelines.defs.canonical_assets import (
     build_failure,
     check_results,
@@ -44,7 +46,14 @@ from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.providers import PROVIDERS
 
 BATCH_TAG = "batch_id"
+SYNCS_TAG, EVENTS_TAG = "syncs", "events"
+"""Of a batch's run, with how much it is about: the queue counts syncs apart from events."""
+EVENTS_AT_MOST = 15 * 60
+"""Seconds of a run of events; what it leaves behind is claimed again."""
 CONCURRENCY = 8
+LOCK_WAIT_OF_EVENTS = 5.0
+"""A first load may hold a connection for hours: its events come again, and the others of the run
+do not wait."""
 
 
 class BatchConfig(dg.Config):
@@ -74,9 +83,17 @@ def run_config(
     }
 
 
-def run_tags(batch_id: UUID | str) -> dict[str, str]:
-    """What marks a run of `sync_venues`: a batch finds its runs by it, the queue counts them."""
-    return {BATCH_TAG: str(batch_id)}
+def run_tags(batch_id: UUID | str, *, events: int | None = None) -> dict[str, str]:
+    """What marks a run of `sync_venues`: a batch finds its runs by it, the queue counts them.
+    ``events``: how many it works on, if that is what it is for; it goes before others then."""
+    if events is None:
+        return {BATCH_TAG: str(batch_id), SYNCS_TAG: "batch"}
+    return {
+        BATCH_TAG: str(batch_id),
+        EVENTS_TAG: str(events),
+        "dagster/priority": "1",
+        "dagster/max_runtime": str(EVENTS_AT_MOST),
+    }
 
 
 @dg.op(required_resource_keys={"pipeline", *PROVIDERS}, out=dg.Out(dg.Nothing))
@@ -86,7 +103,9 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
     Recorded are the streams whose data changed or was read whole. An unchanged one is as fresh as
     `control.sync_cursors` says; an event for each would be most of what a quiet hour costs.
     """
-    context.instance.add_run_tags(context.run_id, run_tags(config.batch_id))
+    batch_id = UUID(config.batch_id)
+    if EVENTS_TAG not in context.run_tags:
+        context.instance.add_run_tags(context.run_id, run_tags(batch_id))
     pipeline: Pipeline = context.resources.pipeline
 
     def sync_one(item: BatchItem) -> list[StreamResult]:
@@ -98,26 +117,26 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
             open_client=getattr(context.resources, provider.name).open_client,
             run_id=context.run_id,
             allow_deletes=config.allow_deletes,
-            on_landed=Landing(
-                PROVIDERS, batch_id=UUID(config.batch_id), connection=item.connection
-            ),
+            on_landed=Landing(PROVIDERS, batch_id=batch_id, connection=item.connection),
+            lock_wait=LOCK_WAIT_OF_EVENTS if EVENTS_TAG in context.run_tags else LOCK_WAIT,
         )
 
     done: list[StreamResult] = []
     synced = run_batch(
         pipeline.engine,
-        batch_id=UUID(config.batch_id),
+        batch_id=batch_id,
         sync_one=sync_one,
         concurrency=config.concurrency,
+        take_up=lambda session: begin(session, batch_id),
         settle=lambda session, item, results: settle(
             session,
             PROVIDERS,
-            batch_id=UUID(config.batch_id),
+            batch_id=batch_id,
             connection=item.connection,
             results=results,
         ),
     )
-    with Recorder(context) as recorder:
+    with present(pipeline.engine, context.run_id), Recorder(context) as recorder:
         for results in synced:
             recorder.add(
                 materialization(result)
@@ -166,7 +185,8 @@ def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pip
         batch_id, run_ids = UUID(config.batch_id), {context.run_id, *(run.run_id for run in runs)}
         venue_ids = changed_venues(session, batch_id=batch_id, run_ids=run_ids)
         streams = changed_streams(session, batch_id=batch_id, run_ids=run_ids)
-    built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids, streams=streams)
+    with present(pipeline.engine, context.run_id):
+        built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids, streams=streams)
     if built is None:
         context.log.info("nothing changed: nothing to publish")
         return

@@ -101,4 +101,4 @@ def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.
     if not batches:
         yield dg.SkipReason("no connection is due" + (slowed and f": {slowed}"))
     for batch_id in batches:
-        yield run_request(batch_id, **({"slowed": slowed} if slowed else {}))
+        yield run_request(batch_id, tags={"slowed": slowed} if slowed else None)

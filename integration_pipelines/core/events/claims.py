@@ -1,8 +1,9 @@
 """From the inbox to runs: what waits is claimed, a batch reads its objects again, and what came of
 it is noted.
 
-A claim is a lease: a batch that dies gives its events back. Whatever is read is read as it is now,
-so events that came late, twice or in the wrong order end in the same rows.
+A claim is a lease, renewed for as long as the batch waits for its run or a process works on it: a
+batch that dies gives its events back. Whatever is read is read as it is now, so events that came
+late, twice or in the wrong order end in the same rows.
 """
 
 import random
@@ -15,7 +16,20 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection as Session
-from sqlalchemy import Engine, Select, func, null, or_, select, tuple_, update
+from sqlalchemy import (
+    Engine,
+    Select,
+    Text,
+    cast,
+    exists,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from integration_pipelines.core.credentials import (
     Connection,
@@ -30,20 +44,32 @@ from integration_pipelines.core.events.deliveries import Meaning, Unauthentic
 from integration_pipelines.core.events.endpoints import SECRET
 from integration_pipelines.core.events.inbox import check_proof
 from integration_pipelines.core.ingest import StreamResult
-from integration_pipelines.core.ingest.batch import BatchItem, create_batch
+from integration_pipelines.core.ingest.batch import BatchItem, create_batch, lives
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.redaction import redact
-from integration_pipelines.core.tables import connections, integration_webhooks
+from integration_pipelines.core.tables import connections, integration_webhooks, sync_batches
 
-LEASE = timedelta(minutes=15)
+LEASE = timedelta(minutes=2)
 MOST_ATTEMPTS = 8
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(hours=1)
+MOST_OF_ONE = 500
+"""Events that a claim takes of one account, so that a flood of one delays no other."""
 KEPT_FOR_STRANGERS = timedelta(days=1)
 """An account may just be being connected when its first events come."""
 STRANGER_WAIT = timedelta(minutes=2)
 UNPROVEN_WAIT = timedelta(minutes=1)
 LONGEST_ERROR = 500
+COPIED = (
+    "provider",
+    "account_id",
+    "event_id",
+    "event_type",
+    "event_created_at",
+    "received_at",
+    "payload",
+    "request_id",
+)
 CANNOT_TELL = "what it was signed with is not to be had from the vault"
 
 held = integration_webhooks.c
@@ -100,20 +126,17 @@ def claim(
     waited: timedelta = timedelta(0),
 ) -> Claim:
     """Make a batch of what is due, the longest waiting first, of what has been due for ``waited``.
-    Several may claim at once.
+    Several may claim at once. An account of which a batch holds events waits for that batch. Where
+    several venues share one, each has the event as a row of its own from here on.
 
     ``secrets_of(connection)``: what a connection's own endpoint signs with; may raise VaultError,
     and then what came by that endpoint waits.
     """
     now: datetime = session.scalars(select(func.now())).one()
+    _renew(session)
     rows = session.execute(
         select(integration_webhooks)
-        .where(
-            or_(
-                (held.status == "pending") & (held.next_attempt_at <= now - waited),
-                (held.status == "claimed") & (held.lease_expires_at < now),
-            )
-        )
+        .where(held.webhook_id.in_(_due(now, waited)))
         .order_by(held.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -128,6 +151,7 @@ def claim(
     proofs = _Proofs(providers, secrets_of)
     known: dict[UUID, Connection] = {}
     owned: dict[UUID, list[int]] = defaultdict(list)
+    shared: dict[UUID, list[int]] = defaultdict(list)
     wanted: dict[UUID, list[Meaning]] = defaultdict(list)
     for row in rows:
         meaning = _meaning(providers, row)
@@ -161,10 +185,11 @@ def claim(
                 row.webhook_id
             )
         else:
-            due = [connection for connection in whose if connection.is_due]
-            # A shared account's event is noted at one of its venues, and read for all of them.
-            owned[due[0].connection_id].append(row.webhook_id)
-            for connection in due:
+            first, *others = [connection for connection in whose if connection.is_due]
+            owned[first.connection_id].append(row.webhook_id)
+            for other in others:
+                shared[other.connection_id].append(row.webhook_id)
+            for connection in (first, *others):
                 known[connection.connection_id] = connection
                 wanted[connection.connection_id].append(meaning)
     for reason, ids in ignored.items():
@@ -177,6 +202,8 @@ def claim(
     if wanted:
         items = [_item(known[id], meanings) for id, meanings in wanted.items()]
         batch_id = create_batch(session, items)
+        for connection_id, ids in shared.items():
+            owned[connection_id] += _copied(session, ids)
         for connection_id, ids in owned.items():
             session.execute(
                 update(integration_webhooks)
@@ -185,7 +212,6 @@ def claim(
                     status="claimed",
                     claimed_by=str(batch_id),
                     fence=held.fence + 1,
-                    attempts=held.attempts + 1,
                     lease_expires_at=now + LEASE,
                     venue_id=known[connection_id].venue_id,
                     connection_id=connection_id,
@@ -200,6 +226,74 @@ def claim(
         unknown=len(unknown),
         connections=len(wanted),
         waits_since=_waits_since(session),
+    )
+
+
+def _due(now: datetime, waited: timedelta) -> Select[tuple[int]]:
+    """Events that may be claimed, of each account those that wait longest."""
+    holding = integration_webhooks.alias("holding")
+    in_a_batch = exists().where(
+        holding.c.provider == held.provider,
+        holding.c.account_id == held.account_id,
+        holding.c.status == "claimed",
+        holding.c.lease_expires_at >= now,
+    )
+    place = func.row_number().over(
+        partition_by=(held.provider, held.account_id), order_by=held.next_attempt_at
+    )
+    due = (
+        select(held.webhook_id, place.label("place"))
+        .where(
+            or_(
+                (held.status == "pending") & (held.next_attempt_at <= now - waited),
+                (held.status == "claimed") & (held.lease_expires_at < now),
+            ),
+            ~in_a_batch,
+        )
+        .subquery()
+    )
+    return select(due.c.webhook_id).where(due.c.place <= MOST_OF_ONE)
+
+
+def _renew(session: Session) -> None:
+    """Renew the leases of batches that live."""
+    ending = (
+        select(held.webhook_id)
+        .join(
+            sync_batches,
+            (cast(sync_batches.c.batch_id, Text) == held.claimed_by)
+            & (sync_batches.c.connection_id == held.connection_id),
+        )
+        .where(
+            held.status == "claimed",
+            held.lease_expires_at < func.now() + LEASE / 2,
+            sync_batches.c.done_at.is_(None),
+            lives(),
+        )
+        # What is being noted at this moment is not waited for.
+        .with_for_update(skip_locked=True, of=integration_webhooks)
+    )
+    session.execute(
+        update(integration_webhooks)
+        .where(held.webhook_id.in_(ending))
+        .values(lease_expires_at=func.now() + LEASE)
+    )
+
+
+def _copied(session: Session, ids: Sequence[int]) -> list[int]:
+    """The same events again, for another venue that shares their account."""
+    added = insert(integration_webhooks).from_select(
+        COPIED, select(*(held[name] for name in COPIED)).where(held.webhook_id.in_(ids))
+    )
+    return list(session.scalars(added.returning(held.webhook_id)))
+
+
+def begin(session: Session, batch_id: UUID) -> None:
+    """Count an attempt at the events that the batch holds: its run has taken it up."""
+    session.execute(
+        update(integration_webhooks)
+        .where(held.claimed_by == str(batch_id), held.status == "claimed")
+        .values(attempts=held.attempts + 1, lease_expires_at=func.now() + LEASE)
     )
 
 
@@ -219,7 +313,8 @@ def settle(
 ) -> None:
     """Note what became of the events that ``batch_id`` holds of the connection and that are not
     done, now that it has been synced: done where all their streams succeeded, else again later, or
-    given up. Events whose lease has passed to another batch are its own."""
+    given up. That another sync had the connection in hand is no attempt. Events whose lease has
+    passed to another batch are its own."""
     failed = {result.stream: result for result in results if result.outcome != "succeeded"}
     rows = _held(session, batch_id, connection)
     done: list[int] = []
@@ -230,16 +325,20 @@ def settle(
             done.append(row.webhook_id)
             continue
         error = redact(f"{troubles[0].stream}: {troubles[0].error}")[:LONGEST_ERROR]
-        if row.attempts >= MOST_ATTEMPTS:
-            reason = f"given up after {row.attempts} attempts: {error}"
+        attempts = row.attempts
+        if all(trouble.outcome == "skipped" for trouble in troubles):
+            attempts = max(attempts - 1, 0)
+        if attempts >= MOST_ATTEMPTS:
+            reason = f"given up after {attempts} attempts: {error}"
             _end(session, [row.webhook_id], "dead", reason)
         else:
-            wait = min(FIRST_WAIT * 2 ** (row.attempts - 1), LONGEST_WAIT)
+            wait = min(FIRST_WAIT * 2 ** max(attempts - 1, 0), LONGEST_WAIT)
             session.execute(
                 update(integration_webhooks)
                 .where(held.webhook_id == row.webhook_id)
                 .values(
                     status="pending",
+                    attempts=attempts,
                     claimed_by=None,
                     lease_expires_at=None,
                     last_error=error,
@@ -353,11 +452,8 @@ def _owners(session: Session, rows: Sequence[Any]) -> dict[int, list[Connection]
         row.webhook_id: [
             connection
             for connection in by_account.get((row.provider, row.account_id), [])
-            # By a path of its own, it is about that venue's connection alone. Of what was claimed
-            # before, the venue is the one at which it was noted.
-            if row.attempts
-            or (row.replayed_at is not None and row.proof is None)
-            or row.venue_id in (None, connection.venue_id)
+            # By a path of its own, it is about that venue's connection alone.
+            if row.venue_id in (None, connection.venue_id)
         ]
         for row in rows
     }

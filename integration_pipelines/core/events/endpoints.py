@@ -8,8 +8,7 @@ what is missing.
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -33,6 +32,7 @@ from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import ConfigurationError, IntegrationError
 from integration_pipelines.core.events.deliveries import Hook, Hooks
 from integration_pipelines.core.ingest import open_client, unpaced_client
+from integration_pipelines.core.presence import alone
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import AppEnv, Settings
@@ -134,7 +134,8 @@ def ensure_connection(
                 venue_scope(session, connection.venue_id)
                 _note(session, connection, None)
             return None
-        with _alone(engine, connection) as mine:
+        # Two at once would each remove what the other has made.
+        with alone(engine, f"endpoints/{connection.connection_id}") as mine:
             if not mine:
                 return Registration(connection, None, "another process is at it")
             ensured = _Ensuring(engine, vault, provider, connection, hooks).run(
@@ -357,15 +358,3 @@ def _of(connection: Connection) -> Collection[ColumnElement[bool]]:
         held.venue_id == connection.venue_id,
         held.connection_id == connection.connection_id,
     ]
-
-
-@contextmanager
-def _alone(engine: Engine, connection: Connection) -> Iterator[bool]:
-    """Two at once would each remove what the other has made."""
-    key = func.hashtextextended(f"endpoints/{connection.connection_id}", 0)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
-        mine = bool(session.scalar(select(func.pg_try_advisory_lock(key))))
-        try:
-            yield mine
-        finally:
-            session.invalidate()

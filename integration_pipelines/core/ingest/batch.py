@@ -9,7 +9,7 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar, cast
@@ -17,8 +17,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import structlog
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Text, and_, delete, func, insert, select, update
 from sqlalchemy import Connection as Session
+from sqlalchemy import cast as cast_as
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -26,8 +27,9 @@ from integration_pipelines.core.budget import Budget
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import IntegrationError
-from integration_pipelines.core.ingest.sync import OnLanded, StreamResult, sync
+from integration_pipelines.core.ingest.sync import LOCK_WAIT, OnLanded, StreamResult, sync
 from integration_pipelines.core.mapping import waits_for_build
+from integration_pipelines.core.presence import alone, is_held
 from integration_pipelines.core.provider import Client, Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.tables import (
@@ -313,21 +315,22 @@ def open_batches(session: Session) -> list[OpenBatch]:
     """Batches that are not done, oldest first."""
     created_at = func.min(sync_batches.c.created_at)
     rows = session.execute(
-        select(sync_batches.c.batch_id, created_at.label("created_at"))
+        select(
+            sync_batches.c.batch_id,
+            created_at.label("created_at"),
+            is_held(cast_as(sync_batches.c.batch_id, Text)).label("under_way"),
+        )
         .where(sync_batches.c.done_at.is_(None))
         .group_by(sync_batches.c.batch_id)
         .order_by(created_at)
-    ).all()
-    return [
-        OpenBatch(
-            row.batch_id,
-            row.created_at,
-            under_way=not session.scalar(
-                select(func.pg_try_advisory_xact_lock(_lock_key(row.batch_id)))
-            ),
-        )
-        for row in rows
-    ]
+    )
+    return [OpenBatch(row.batch_id, row.created_at, row.under_way) for row in rows]
+
+
+def lives() -> ColumnElement[bool]:
+    """Of a row of `sync_batches` that is not done: its run is still to come, or works on it."""
+    batch_id = cast_as(sync_batches.c.batch_id, Text)
+    return sync_batches.c.taken_at.is_(None) | is_held(batch_id)
 
 
 def abandon(session: Session, batch_ids: Collection[UUID]) -> None:
@@ -430,6 +433,7 @@ def _close_request(session: Session, request_id: UUID, outcome: str) -> None:
 
 SyncOne = Callable[[BatchItem], list[StreamResult]]
 Settle = Callable[[Session, BatchItem, list[StreamResult]], None]
+TakeUp = Callable[[Session], None]
 
 
 def run_batch(
@@ -438,15 +442,18 @@ def run_batch(
     batch_id: UUID,
     sync_one: SyncOne,
     concurrency: int,
+    take_up: TakeUp | None = None,
     settle: Settle | None = None,
 ) -> Iterator[list[StreamResult]]:
     """Sync what is not done of a batch and note each outcome; yields each connection's results.
-    ``settle`` notes what else hangs on an outcome, in the same transaction.
+    ``take_up`` notes that the batch is in hand, ``settle`` what else hangs on an outcome, each in
+    the same transaction.
 
-    Nothing to do where another process has the batch in hand.
+    Nothing to do where another process has the batch in hand: that holds its lock, which goes with
+    the process, so whoever sees it free knows that nobody works on the batch.
     """
-    with _in_hand(engine, batch_id) as mine:
-        items = _take_up(engine, batch_id) if mine else []
+    with alone(engine, str(batch_id)) as mine:
+        items = _take_up(engine, batch_id, take_up) if mine else []
         for item, results in side_by_side(items, sync_one, concurrency=concurrency):
             _finish(engine, batch_id, item, results, settle)
             yield results
@@ -502,6 +509,7 @@ def sync_item(
     run_id: str | None = None,
     allow_deletes: bool = False,
     on_landed: OnLanded | None = None,
+    lock_wait: float = LOCK_WAIT,
 ) -> list[StreamResult]:
     """Open the client of one connection and sync it. Whatever goes wrong, with its credentials or
     by a bug of ours, is an outcome of this connection alone, noted in `control.sync_logs`."""
@@ -517,6 +525,7 @@ def sync_item(
             run_id=run_id,
             allow_deletes=allow_deletes or item.allow_deletes,
             on_landed=on_landed,
+            lock_wait=lock_wait,
         )
     except Exception as error:
         if not isinstance(error, IntegrationError):
@@ -581,23 +590,6 @@ def _outcome(results: Sequence[StreamResult]) -> str:
     return next((outcome for outcome in ("failed", "skipped") if outcome in outcomes), "succeeded")
 
 
-def _lock_key(batch_id: UUID) -> ColumnElement[int]:
-    return func.hashtextextended(str(batch_id), 0)
-
-
-@contextmanager
-def _in_hand(engine: Engine, batch_id: UUID) -> Iterator[bool]:
-    """Hold the batch's lock, which goes with this process: whoever sees it free knows that nobody
-    works on the batch. False where another holds it."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
-        mine = bool(session.scalar(select(func.pg_try_advisory_lock(_lock_key(batch_id)))))
-        try:
-            yield mine
-        finally:
-            # Closes the session rather than give it back to the pool: the lock ends with it.
-            session.invalidate()
-
-
 _persistently = retry(
     retry=retry_if_exception_type((OperationalError, psycopg.OperationalError)),
     wait=wait_random_exponential(multiplier=0.5, max=10),
@@ -607,7 +599,7 @@ _persistently = retry(
 
 
 @_persistently
-def _take_up(engine: Engine, batch_id: UUID) -> list[BatchItem]:
+def _take_up(engine: Engine, batch_id: UUID, noted: TakeUp | None) -> list[BatchItem]:
     """What is not done of a batch; a connection that may no longer be synced is closed."""
     with engine.begin() as session:
         rows = session.execute(
@@ -627,6 +619,13 @@ def _take_up(engine: Engine, batch_id: UUID) -> list[BatchItem]:
             .where(sync_batches.c.batch_id == batch_id, sync_batches.c.connection_id.in_(gone))
             .values(done_at=func.now(), outcome="skipped")
         )
+        session.execute(
+            update(sync_batches)
+            .where(sync_batches.c.batch_id == batch_id)
+            .values(taken_at=func.now())
+        )
+        if noted is not None:
+            noted(session)
     return [_item(due[row.connection_id], row) for row in rows if row.connection_id in due]
 
 

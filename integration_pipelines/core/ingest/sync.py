@@ -86,6 +86,7 @@ VANISHED_SHARE = 0.05
 
 
 OnLanded = Callable[[Session, str, Sequence[str] | None], None]
+LOCK_WAIT = 60.0
 
 
 def _nobody_listens(session: Session, stream: str, ids: Sequence[str] | None) -> None:
@@ -134,7 +135,7 @@ def sync(
     run_id: str | None = None,
     allow_deletes: bool | Collection[str] = False,
     on_landed: OnLanded | None = None,
-    lock_wait: float = 60.0,
+    lock_wait: float = LOCK_WAIT,
 ) -> list[StreamResult]:
     """Bring ``streams`` (all, by default) of one connection up to date; a result a stream.
 

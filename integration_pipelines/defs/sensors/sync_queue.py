@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import dagster as dg
+from sqlalchemy import Connection as Session
 from sqlalchemy import func, select
 
 from integration_pipelines.core.ingest.batch import (
@@ -20,6 +21,7 @@ from integration_pipelines.core.ingest.batch import (
     claim_requests,
     open_batches,
 )
+from integration_pipelines.core.presence import is_held
 from integration_pipelines.defs.jobs import BATCH_TAG, run_config, run_tags, sync_venues
 from integration_pipelines.defs.resources import Pipeline
 
@@ -36,9 +38,10 @@ WAITING = (
 
 
 class BatchRun(NamedTuple):
-    """A run of a batch. ``waits``: it has not begun; ``since``: its last change."""
+    """A run of a batch. ``lives``: it has yet to begin, or its process is there; ``since``: its
+    last change."""
 
-    waits: bool
+    lives: bool
     since: datetime
 
 
@@ -60,7 +63,7 @@ def plan(
         of_batch = runs.get(batch.batch_id, ())
         if not of_batch:
             mending.request.append(batch.batch_id)
-        elif all(not run.waits and now - run.since >= GRACE for run in of_batch):
+        elif all(not run.lives and now - run.since >= GRACE for run in of_batch):
             mending.abandon.append(batch.batch_id)
     return mending
 
@@ -78,7 +81,7 @@ def requested_syncs(
     with pipeline.engine.begin() as session:
         now = session.scalars(select(func.now())).one()
         batches = open_batches(session)
-        mending = plan(batches, _runs(context.instance, batches, now), now=now)
+        mending = plan(batches, _runs(context.instance, session, batches, now), now=now)
         abandon(session, mending.abandon)
         claimed = claim_requests(session, limit=CLAIMED_AT_ONCE)
     requests = [*mending.request, *([claimed] if claimed else [])]
@@ -87,24 +90,31 @@ def requested_syncs(
     return dg.SensorResult(run_requests=[run_request(batch_id) for batch_id in requests])
 
 
-def run_request(batch_id: UUID, **tags: str) -> dg.RunRequest:
-    """The one run of a batch; ``tags`` beside those it always has."""
+def run_request(
+    batch_id: UUID, *, events: int | None = None, tags: Mapping[str, str] | None = None
+) -> dg.RunRequest:
+    """The one run of a batch; ``events`` as in `run_tags`, ``tags`` beside those it always has."""
     return dg.RunRequest(
         run_key=str(batch_id),
         job_name=sync_venues.name,
         run_config=run_config(batch_id),
-        tags=run_tags(batch_id) | tags,
+        tags=run_tags(batch_id, events=events) | dict(tags or {}),
     )
 
 
+def is_there(session: Session, run: dg.DagsterRun) -> bool:
+    """Whether the process of a run of `sync_venues` is there."""
+    return bool(session.scalar(select(is_held(run.run_id))))
+
+
 def _runs(
-    instance: dg.DagsterInstance, batches: Sequence[OpenBatch], now: datetime
+    instance: dg.DagsterInstance, session: Session, batches: Sequence[OpenBatch], now: datetime
 ) -> dict[UUID, list[BatchRun]]:
     """The runs of those batches that `plan` may have to mend."""
     return {
         batch.batch_id: [
             BatchRun(
-                record.dagster_run.status in WAITING,
+                record.dagster_run.status in WAITING or is_there(session, record.dagster_run),
                 record.update_timestamp.replace(tzinfo=UTC),
             )
             for record in instance.get_run_records(

@@ -21,7 +21,6 @@ from integration_pipelines.defs.sensors.sync_queue import run_request
 from integration_pipelines.providers import PROVIDERS
 
 CLAIMED_AT_ONCE = 5_000
-TAG = "events"
 OBSERVED_EVERY = timedelta(minutes=1)
 LONGEST_LANDING = timedelta(seconds=30)
 """Events bear the time at which the transaction that ended them began: an observation counts what
@@ -92,7 +91,7 @@ def webhook_events(
     context.log.info(said)
     requests = []
     if claimed.batch_id is not None:
-        requests = [run_request(claimed.batch_id, **{TAG: str(claimed.claimed)})]
+        requests = [run_request(claimed.batch_id, events=claimed.claimed)]
     observed_at = now if due else told.observed_at
     return dg.SensorResult(
         run_requests=requests,

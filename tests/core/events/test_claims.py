@@ -5,13 +5,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, func, select, text, update
 
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import Role, create_engine, venue_scope
-from integration_pipelines.core.events import Event, store
-from integration_pipelines.core.events.claims import MOST_ATTEMPTS, Claim, claim, replay, settle
+from integration_pipelines.core.events import Event, claims, store
+from integration_pipelines.core.events.claims import (
+    MOST_ATTEMPTS,
+    Claim,
+    begin,
+    claim,
+    replay,
+    settle,
+)
 from integration_pipelines.core.ingest import StreamResult
+from integration_pipelines.core.ingest.batch import abandon
+from integration_pipelines.core.presence import alone
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import integration_webhooks, sync_batches
 from integration_pipelines.providers import PROVIDERS
@@ -67,15 +76,37 @@ def statuses(engine: Engine) -> list[str]:
 def ended(
     engine: Engine, found: Claim, venue_id: str, outcome: Any = "succeeded", **more: Any
 ) -> None:
-    """The batch's sync of the venue's connection ended so."""
+    """The batch was taken up, and its sync of the venue's connection ended so."""
+    assert found.batch_id is not None
     with engine.begin() as session:
+        begin(session, found.batch_id)
         (connection,) = open_connections(session, venue_ids=[venue_id])
-        assert found.batch_id is not None
         results = [
             StreamResult(venue_id, connection.provider, name, outcome, "refetch", **more)
             for name in PROVIDERS[connection.provider].stream_names
         ]
         settle(session, PROVIDERS, batch_id=found.batch_id, connection=connection, results=results)
+
+
+def taken_up(engine: Engine, batch_id: UUID) -> None:
+    """A run took the batch up; what follows is that nobody settles anything."""
+    with engine.begin() as session:
+        session.execute(update(sync_batches).values(taken_at=func.now()))
+        begin(session, batch_id)
+
+
+def set_events(engine: Engine, assignment: str) -> None:
+    with engine.begin() as session:
+        session.execute(text(f"UPDATE control.integration_webhooks SET {assignment}"))
+
+
+def at_once(engine: Engine) -> None:
+    """What waits for its next attempt is due."""
+    set_events(engine, "next_attempt_at = now()")
+
+
+def leases_are_over(engine: Engine) -> None:
+    set_events(engine, "lease_expires_at = now() - interval '1 s'")
 
 
 @pytest.fixture
@@ -121,10 +152,7 @@ def test_what_fails_is_tried_again_and_given_up_with_the_reason(
         if attempt < MOST_ATTEMPTS:
             assert event.status == "pending"
             assert claimed(pipeline_engine).batch_id is None, "not before its time"
-            with pipeline_engine.begin() as session:
-                session.execute(
-                    text("UPDATE control.integration_webhooks SET next_attempt_at = now()")
-                )
+            at_once(pipeline_engine)
     assert event.status == "dead"
     assert event.last_error == f"given up after {MOST_ATTEMPTS} attempts: payments: it is down"
     with pipeline_engine.begin() as session:
@@ -140,18 +168,82 @@ def test_a_batch_that_died_gives_its_events_back_and_can_end_them_no_more(
 ) -> None:
     come("square", "payment.updated", payment("p1"), account="M-hall", id="e")
     dead = claimed(pipeline_engine)
-    with pipeline_engine.begin() as session:
-        session.execute(
-            text(
-                "UPDATE control.integration_webhooks SET lease_expires_at = now() - interval '1 s'"
-            )
-        )
+    assert dead.batch_id is not None
+    with alone(pipeline_engine, str(dead.batch_id)):
+        taken_up(pipeline_engine, dead.batch_id)
+        leases_are_over(pipeline_engine)
+        assert claimed(pipeline_engine).batch_id is None, "a process works on it"
+    leases_are_over(pipeline_engine)
     second = claimed(pipeline_engine)
     assert second.claimed == 1 and second.batch_id != dead.batch_id
     ended(pipeline_engine, dead, "hall")
     assert statuses(pipeline_engine) == ["claimed"], "its lease is over"
     ended(pipeline_engine, second, "hall")
     assert statuses(pipeline_engine) == ["done"]
+
+
+def test_events_of_a_batch_that_waits_for_its_run_are_neither_claimed_again_nor_given_up(
+    come: Come, square: None, pipeline_engine: Engine
+) -> None:
+    come("square", "payment.updated", payment("p1"), account="M-hall", id="e")
+    waiting = claimed(pipeline_engine)
+    assert waiting.batch_id is not None
+    for _ in range(MOST_ATTEMPTS + 1):
+        leases_are_over(pipeline_engine)
+        assert claimed(pipeline_engine).batch_id is None
+    (event,) = events(pipeline_engine)
+    assert (event.status, event.claimed_by) == ("claimed", str(waiting.batch_id))
+    assert event.attempts == 0, "nobody has worked on it"
+    with pipeline_engine.begin() as session:
+        abandon(session, [waiting.batch_id])
+    leases_are_over(pipeline_engine)
+    assert claimed(pipeline_engine).claimed == 1, "no run will come any more"
+
+
+def test_events_that_end_whoever_takes_them_up_are_given_up(
+    come: Come, square: None, pipeline_engine: Engine
+) -> None:
+    come("square", "payment.updated", payment("p1"), account="M-hall", id="e")
+    for _ in range(MOST_ATTEMPTS):
+        found = claimed(pipeline_engine)
+        assert found.batch_id is not None
+        taken_up(pipeline_engine, found.batch_id)
+        leases_are_over(pipeline_engine)
+    assert claimed(pipeline_engine).dead == 1
+    assert events(pipeline_engine)[0].last_error == (
+        f"given up after {MOST_ATTEMPTS} attempts: nobody who took it ended it"
+    )
+
+
+def test_a_connection_that_another_sync_has_in_hand_costs_its_events_no_attempt(
+    come: Come, square: None, pipeline_engine: Engine
+) -> None:
+    come("square", "payment.updated", payment("p1"), account="M-hall", id="e")
+    for _ in range(MOST_ATTEMPTS + 1):
+        found = claimed(pipeline_engine)
+        ended(pipeline_engine, found, "hall", "skipped", error="another sync is under way")
+        assert claimed(pipeline_engine).batch_id is None, "not before its time"
+        at_once(pipeline_engine)
+    (event,) = events(pipeline_engine)
+    assert (event.status, event.attempts) == ("pending", 0)
+
+
+def test_an_accounts_events_wait_for_its_batch_and_others_for_nobody(
+    come: Come, square: None, pipeline_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MOST_OF_ONE", 3)
+    for number in range(5):
+        come("square", "payment.updated", payment(f"p{number}"), account="M-hall", id=f"h{number}")
+    come("square", "payment.updated", payment("p"), account="M-bar", id="b")
+    first = claimed(pipeline_engine, limit=5)
+    assert (first.claimed, first.connections) == (4, 2), "a flood takes its share alone"
+    come("square", "payment.updated", payment("q"), account="M-hall", id="h9")
+    assert claimed(pipeline_engine).batch_id is None
+    ended(pipeline_engine, first, "bar")
+    come("square", "payment.updated", payment("q"), account="M-bar", id="b9")
+    assert set(items(pipeline_engine, claimed(pipeline_engine).batch_id)) == {"bar"}
+    ended(pipeline_engine, first, "hall")
+    assert claimed(pipeline_engine).claimed == 3
 
 
 def test_an_unknown_account_has_a_day_to_be_connected(
@@ -175,8 +267,7 @@ def test_an_unknown_account_has_a_day_to_be_connected(
     assert statuses(pipeline_engine) == ["pending", "dead"]
     assert "no venue has connected this account" in events(pipeline_engine)[1].last_error
     connect(venue("hall"), "square", "M-0")
-    with pipeline_engine.begin() as session:
-        session.execute(text("UPDATE control.integration_webhooks SET next_attempt_at = now()"))
+    at_once(pipeline_engine)
     assert claimed(pipeline_engine).claimed == 1
 
 
@@ -224,17 +315,25 @@ def test_a_shared_accounts_event_is_read_for_each_of_its_venues(
         connect(venue(slug), "square", "M-shared")
     come("square", "payment.updated", payment("p"), account="M-shared", id="e")
     found = claimed(pipeline_engine)
-    assert (found.claimed, found.connections) == (1, 2)
+    assert (found.claimed, found.connections) == (2, 2)
     assert set(items(pipeline_engine, found.batch_id)) == {"hall", "bar"}
-    (event,) = events(pipeline_engine)
-    ended(pipeline_engine, found, event.venue_id)
-    assert statuses(pipeline_engine) == ["done"]
+    first, second = (event.venue_id for event in events(pipeline_engine))
+    assert {first, second} == {"hall", "bar"}
+    ended(pipeline_engine, found, first)
+    ended(pipeline_engine, found, second, "failed", error_kind="transient", error="it is down")
+    assert statuses(pipeline_engine) == ["done", "pending"]
+    at_once(pipeline_engine)
+    again = claimed(pipeline_engine)
+    assert set(items(pipeline_engine, again.batch_id)) == {second}, "what failed is tried again"
+    ended(pipeline_engine, again, second)
+    assert statuses(pipeline_engine) == ["done", "done"]
     with pipeline_engine.begin() as session:
-        assert replay(session, [event.webhook_id]) == 1
+        assert replay(session, [event.webhook_id for event in events(pipeline_engine)]) == 2
     again = claimed(pipeline_engine)
     assert set(items(pipeline_engine, again.batch_id)) == {"hall", "bar"}, "replayed, too"
     with pipeline_engine.begin() as session:
-        assert replay(session, [event.webhook_id]) == 0, "what is in work is left alone"
+        ids = [event.webhook_id for event in events(pipeline_engine)]
+        assert replay(session, ids) == 0, "what is in work is left alone"
 
 
 def test_two_claims_at_once_share_nothing(

@@ -15,15 +15,15 @@ from integration_pipelines.core.ingest.batch import BatchItem, OpenBatch, create
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import sync_batches, sync_queue
 from integration_pipelines.definitions import defs
-from integration_pipelines.defs.jobs import BATCH_TAG, run_config, run_tags
+from integration_pipelines.defs.jobs import BATCH_TAG, SYNCS_TAG, run_config, run_tags
 from integration_pipelines.defs.resources import resources
 from integration_pipelines.defs.sensors.sync_queue import GRACE, BatchRun, Mending, plan
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECENTLY, LONG_AGO = NOW - GRACE / 2, NOW - GRACE * 2
-WAITING = BatchRun(waits=True, since=LONG_AGO)
-OVER = BatchRun(waits=False, since=LONG_AGO)
-JUST_OVER = BatchRun(waits=False, since=RECENTLY)
+LIVING = BatchRun(lives=True, since=LONG_AGO)
+OVER = BatchRun(lives=False, since=LONG_AGO)
+JUST_OVER = BatchRun(lives=False, since=RECENTLY)
 ID = uuid4()
 
 
@@ -33,16 +33,16 @@ ID = uuid4()
         (OpenBatch(ID, RECENTLY, False), [], Mending([], [])),
         (OpenBatch(ID, LONG_AGO, False), [], Mending([ID], [])),
         (OpenBatch(ID, LONG_AGO, True), [OVER], Mending([], [])),
-        (OpenBatch(ID, LONG_AGO, False), [WAITING], Mending([], [])),
+        (OpenBatch(ID, LONG_AGO, False), [LIVING], Mending([], [])),
         (OpenBatch(ID, LONG_AGO, False), [JUST_OVER], Mending([], [])),
         (OpenBatch(ID, LONG_AGO, False), [OVER], Mending([], [ID])),
-        (OpenBatch(ID, LONG_AGO, False), [OVER, WAITING], Mending([], [])),
+        (OpenBatch(ID, LONG_AGO, False), [OVER, LIVING], Mending([], [])),
     ],
     ids=[
         "its run may still come",
         "its run never came",
         "someone works on it",
-        "its run waits in the queue",
+        "its run is in the queue, or its process there",
         "its run may be started again",
         "its runs are over",
         "its run was started again",
@@ -84,7 +84,7 @@ def test_what_waits_in_the_queue_becomes_one_run(
     with pipeline_engine.connect() as session:
         (batch_id,) = session.scalars(select(sync_batches.c.batch_id).distinct())
     assert request.run_key == str(batch_id)
-    assert request.tags == {BATCH_TAG: str(batch_id)}
+    assert request.tags == {BATCH_TAG: str(batch_id), SYNCS_TAG: "batch"}
     assert request.run_config["batch_id"] == str(batch_id)
     assert isinstance(tick(instance), dg.SkipReason)
 
