@@ -92,6 +92,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "webhook_registration",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
+        "lost_runs",
         "requested_syncs",
         "venue_partitions",
         "webhook_events",

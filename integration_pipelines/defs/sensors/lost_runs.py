@@ -1,0 +1,68 @@
+"""`lost_runs`: a run whose process was killed is reported as failed.
+
+Dagster's launcher cannot tell: such a run would count as started, and hold its place in the queue,
+until its time is over. Whoever works on a batch holds a lock by the run's id; where it is free at
+two looks, a while apart, nobody does. What is reported Dagster starts again, to go on with the
+batch.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import dagster as dg
+from sqlalchemy import func, select
+
+from integration_pipelines.defs.jobs import BATCH_TAG
+from integration_pipelines.defs.resources import Pipeline
+from integration_pipelines.defs.sensors.sync_queue import is_there
+
+GRACE = timedelta(seconds=30)
+"""Longer than a process takes to say that it is there, also after the database was away."""
+PAGE = 100
+
+
+class Losses(NamedTuple):
+    """Runs to report, and since when others are missed."""
+
+    report: list[str]
+    missed: dict[str, datetime]
+
+
+def plan(absent: Collection[str], missed: Mapping[str, datetime], *, now: datetime) -> Losses:
+    """What follows from the runs that are ``absent`` now, given since when they were ``missed``."""
+    losses = Losses([], {})
+    for run_id in absent:
+        since = missed.get(run_id, now)
+        if now - since >= GRACE:
+            losses.report.append(run_id)
+        else:
+            losses.missed[run_id] = since
+    return losses
+
+
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def lost_runs(context: dg.SensorEvaluationContext, pipeline: Pipeline) -> dg.SkipReason:
+    """Report runs of batches that say they have started, and whose process is gone."""
+    started = context.instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], job_name="sync_venues"), limit=PAGE
+    )
+    of_batches = {run.run_id: run for run in started if BATCH_TAG in run.tags}
+    with pipeline.engine.connect() as session:
+        now = session.scalars(select(func.now())).one()
+        absent = [id for id, run in of_batches.items() if not is_there(session, run)]
+    before = json.loads(context.cursor) if context.cursor else {}
+    missed = {id: datetime.fromisoformat(since) for id, since in before.items()}
+    losses = plan(absent, missed, now=now)
+    for run_id in losses.report:
+        run = context.instance.get_run_by_id(run_id)
+        if run is not None and run.status == dg.DagsterRunStatus.STARTED:
+            context.instance.report_run_failed(run, "Its process is gone.")
+    context.update_cursor(
+        json.dumps({id: since.isoformat() for id, since in losses.missed.items()})
+    )
+    return dg.SkipReason(f"{len(started)} runs, {len(losses.report)} of them without a process")
