@@ -162,6 +162,7 @@ connections = Table(
     Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     _time("connected_at", now=True),
     _time("disconnected_at"),
+    _time("events_compared_to"),
     PrimaryKeyConstraint("venue_id", "connection_id"),
     UniqueConstraint("venue_id", "provider", "account_id"),
     CheckConstraint("status IN ('active', 'paused', 'revoked', 'disconnected')", name="status"),

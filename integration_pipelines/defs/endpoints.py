@@ -8,13 +8,16 @@ import dagster as dg
 from integration_pipelines.core.credentials import Connection
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.events.endpoints import (
+    LONGEST_ERROR,
     Registration,
     base_url,
+    ensure_application,
     ensure_connection,
     unlooked_at,
 )
 from integration_pipelines.core.ingest.batch import side_by_side
 from integration_pipelines.core.provider import Provider
+from integration_pipelines.core.redaction import redact
 from integration_pipelines.defs.records import table
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.providers import PROVIDERS
@@ -34,10 +37,16 @@ def waiting(pipeline: Pipeline) -> Iterator[tuple[Provider, list[Connection]]]:
 
 @dg.op(out=dg.Out(dg.Nothing))
 def ensure(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
-    """Look at the endpoints of new connections, of those that have got places (Mailchimp's
-    audiences), and of each once a day: what is missing is made, what is disabled enabled. A refusal
-    is named here, and delays nothing: what is not told is found by the schedules."""
+    """Look at the endpoints that serve all venues, of new connections, of those that have got
+    places (Mailchimp's audiences), and of each once a day: what is missing is made, what is
+    disabled enabled. A refusal is named here, and delays nothing: what is not told is found by the
+    schedules."""
     rows: list[dict[str, str | int]] = []
+    for provider in PROVIDERS.values():
+        outcome = _of_application(pipeline, provider)
+        if outcome is not None:
+            context.log.warning("%s: %s", provider.title, outcome)
+            rows.append({"connection": f"all of {provider.name}", "outcome": outcome})
     for provider, connections in waiting(pipeline):
 
         def ensure_one(
@@ -59,6 +68,23 @@ def ensure(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
                 rows.append({"connection": which, "outcome": did})
     if rows:
         context.add_output_metadata({"endpoints": table(rows)})
+
+
+def _of_application(pipeline: Pipeline, provider: Provider) -> str | None:
+    """Mend the endpoint that serves all venues, where there is to be one; what it took, if
+    anything. To make it for the first time is for `integrations webhooks register`."""
+    webhooks = provider.webhooks
+    if webhooks is None or webhooks.of_application is None:
+        return None
+    if not webhooks.secrets(pipeline.settings):
+        return None
+    try:
+        done = ensure_application(pipeline.settings, provider, may_make=False)
+    except Exception as error:
+        # The SDKs have errors of their own.
+        return redact(str(error))[:LONGEST_ERROR]
+    changed = {"made": done.made, "mended": done.mended, "removed": done.removed}
+    return ", ".join(f"{count} {what}" for what, count in changed.items() if count) or None
 
 
 @dg.job

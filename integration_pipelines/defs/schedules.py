@@ -9,6 +9,7 @@ from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.endpoints import register_webhooks, waiting
+from integration_pipelines.defs.gaps import find_missed_events
 from integration_pipelines.defs.housekeeping import keep_house
 from integration_pipelines.defs.jobs import sync_venues
 from integration_pipelines.defs.renewal import AHEAD, renew_tokens
@@ -83,10 +84,24 @@ def hourly_housekeeping() -> dg.RunRequest:
     cron_schedule="*/10 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-def webhook_registration(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
-    """Every ten minutes: new connections, new audiences; and each of them once a day."""
+def webhook_registration(
+    context: dg.ScheduleEvaluationContext, pipeline: Pipeline
+) -> dg.RunRequest | dg.SkipReason:
+    """Every ten minutes: new connections, new audiences; each of them once a day, and those that
+    serve all venues once an hour."""
     waits = any(connections for _, connections in waiting(pipeline))
-    return dg.RunRequest() if waits else dg.SkipReason("every endpoint was looked at")
+    hourly = context.scheduled_execution_time.minute == 0
+    return dg.RunRequest() if waits or hourly else dg.SkipReason("every endpoint was looked at")
+
+
+@dg.schedule(
+    job=find_missed_events,
+    cron_schedule="50 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def missed_events() -> dg.RunRequest:
+    """Once an hour: events that the providers list and that never came."""
+    return dg.RunRequest()
 
 
 def _requests(pipeline: Pipeline, *, full: bool) -> Iterator[dg.RunRequest | dg.SkipReason]:

@@ -155,7 +155,7 @@ class Square(Accounts[SquareAccount]):
                 case "/oauth2/revoke":
                     return self._revoked(request)
             if api.credential(request) == self.subscriptions.access_token:
-                if not request.path.startswith(webhooks.BASE):
+                if not request.path.startswith((webhooks.BASE, webhooks.ENABLE)):
                     raise _unauthorized("UNAUTHORIZED", "This request could not be authorized.")
                 return self.subscriptions.answer(request)
             if request.path.startswith(webhooks.PATH):

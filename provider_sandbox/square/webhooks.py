@@ -20,6 +20,7 @@ from provider_sandbox.square.endpoints import API_VERSION, EVENT_TYPES
 HEADER = "x-square-hmacsha256-signature"
 BASE = "/v2/webhooks/"
 PATH, TYPES = f"{BASE}subscriptions", f"{BASE}event-types"
+ENABLE = "/v2/events/enable"
 MOST = 100
 SETTABLE = frozenset({"name", "enabled", "event_types", "notification_url", "api_version"})
 
@@ -65,6 +66,8 @@ class Subscriptions:
         """Raises Refused."""
         if (request.method, request.path) == ("GET", TYPES):
             return Response(200, encode({"event_types": EVENT_TYPES}))
+        if (request.method, request.path) == ("PUT", ENABLE):
+            return Response(200, b"{}")
         id = request.path.removeprefix(PATH).lstrip("/")
         with self._lock:
             if id and id not in self.all:

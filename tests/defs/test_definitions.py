@@ -76,8 +76,8 @@ def test_each_raw_asset_is_watched_and_each_test_of_dbts_is_a_check() -> None:
     checks = {(key.asset_key, key.name) for key in GRAPH.asset_check_keys}
     for check in ("every_venue_synced", "every_object_landed"):
         assert {key for key, name in checks if name == check} == RAW
-    assert len(checks) == 2 * len(RAW) + len(project().tests) + 2
-    assert (INBOX.key, "no_event_waits_long") in checks
+    assert len(checks) == 2 * len(RAW) + len(project().tests) + 3
+    assert {(INBOX.key, "no_event_waits_long"), (INBOX.key, "every_event_came")} <= checks
     assert (dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_is_complete") in checks
 
 
@@ -90,6 +90,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "token_renewal",
         "hourly_housekeeping",
         "webhook_registration",
+        "missed_events",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "lost_runs",

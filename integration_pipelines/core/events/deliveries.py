@@ -11,7 +11,7 @@ import json
 import math
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -121,7 +121,8 @@ class Webhooks:
     ``of_application(settings)``: registers the application's endpoint (None: that is done by hand,
     as ``by_hand`` tells of the URL that it is formatted with); ``of_connection(client)``: registers
     a connection's own (None, of this one: the application's serves it). ``place_stream``: the
-    stream of what has an endpoint each.
+    stream of what has an endpoint each. ``listed(client, since)``: the account's events since then,
+    of which the provider keeps a list; None where it keeps none.
     """
 
     secrets: Callable[[Any], Sequence[str]]
@@ -134,6 +135,7 @@ class Webhooks:
     of_connection: Callable[[Any], Hooks | None] | None = None
     by_hand: str = ""
     place_stream: str | None = None
+    listed: Callable[[Any, datetime], Iterator[Event]] | None = None
 
 
 def several(secret: Any) -> tuple[str, ...]:

@@ -1,8 +1,13 @@
 """Square's webhooks. Source: developer.squareup.com/docs/webhooks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
+from msgspec import Raw, Struct
+
+from integration_pipelines.core import bodies
+from integration_pipelines.core.errors import MalformedResponse
 from integration_pipelines.core.events import (
     Delivery,
     Event,
@@ -20,6 +25,7 @@ from integration_pipelines.providers.square.writes import Subscriptions
 
 SIGNATURE = "x-square-hmacsha256-signature"
 REVOKED = "oauth.authorization.revoked"
+SEARCH, PAGE = "/v2/events", 100
 
 BY_SUBJECT = {
     "customer": "customers",
@@ -74,10 +80,47 @@ def verify(delivery: Delivery, secrets: Sequence[str]) -> None:
 
 def read(delivery: Delivery) -> list[Event]:
     """See Webhooks: one event a delivery."""
-    body = read_json(delivery.body)
+    return [_event(delivery.body)]
+
+
+def listed(client: Any, since: datetime) -> Iterator[Event]:
+    """See Webhooks: SearchEvents, oldest first."""
+    asked: dict[str, Any] = {
+        "limit": PAGE,
+        "query": {
+            "filter": {"created_at": {"start_at": since.isoformat()}},
+            "sort": {"field": "DEFAULT", "order": "ASC"},
+        },
+    }
+    cursors: set[str] = set()
+    while True:
+        page: _Listed = client.transport.request(
+            "POST",
+            SEARCH,
+            json=asked,
+            endpoint=f"POST {SEARCH}",
+            idempotent=True,
+            parse=lambda response: bodies.decode(response.body, _Listed, "Square"),
+        )
+        yield from (_event(bytes(raw)) for raw in page.events)
+        if not page.cursor:
+            return
+        if page.cursor in cursors:
+            raise MalformedResponse("the list of events loops: a cursor came twice")
+        cursors.add(page.cursor)
+        asked["cursor"] = page.cursor
+
+
+class _Listed(Struct):
+    events: list[Raw] = []
+    cursor: str = ""
+
+
+def _event(json: bytes) -> Event:
+    body = read_json(json)
     event_id, event_type = text_of(body, "event_id"), text_of(body, "type")
     merchant_id = text_of(body, "merchant_id")
-    return [Event(event_id, event_type, merchant_id, time_of(body.get("created_at")), body)]
+    return Event(event_id, event_type, merchant_id, time_of(body.get("created_at")), body)
 
 
 def meaning(event_type: str, payload: Any) -> Meaning:
@@ -129,4 +172,5 @@ WEBHOOKS = Webhooks(
     signature=SIGNATURE,
     setting="SQUARE_WEBHOOK_SIGNATURE_KEY",
     of_application=lambda settings: Subscriptions(settings, applies),
+    listed=listed,
 )

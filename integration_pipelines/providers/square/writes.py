@@ -33,7 +33,7 @@ class Subscriptions:
             token=settings.square_access_token.get_secret_value(),
             base_url=settings.square_api_base or environment.value,
         )
-        self._subscriptions = client.webhooks.subscriptions
+        self._subscriptions, self._events = client.webhooks.subscriptions, client.events
         known = client.webhooks.event_types.list().event_types or []
         self._types = sorted(name for name in known if applies(name))
 
@@ -54,7 +54,8 @@ class Subscriptions:
         ]
 
     def add(self, url: str, place: str) -> SecretStr:
-        """See Hooks."""
+        """See Hooks. From then on Square lists events, too: see webhooks.py."""
+        self._events.enable_events()
         made = self._subscriptions.create(
             subscription={"name": NAME, "event_types": self._types, "notification_url": url},
             idempotency_key=str(uuid4()),

@@ -6,10 +6,14 @@ for: so the object it is about is read again, and of the body only its id is use
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Raw, Struct
+
+from integration_pipelines.core import bodies
+from integration_pipelines.core.errors import MalformedResponse
 from integration_pipelines.core.events import (
     TOLERANCE,
     Delivery,
@@ -21,6 +25,7 @@ from integration_pipelines.core.events import (
     several,
     text_of,
 )
+from integration_pipelines.providers.stripe.client import PAGE_SIZE
 from integration_pipelines.providers.stripe.streams import BY_NAME, BY_OBJECT
 from integration_pipelines.providers.stripe.writes import PlatformHooks, hooks_of
 
@@ -70,13 +75,43 @@ def verify(delivery: Delivery, secrets: Sequence[str]) -> None:
 
 def read(delivery: Delivery) -> list[Event]:
     """See Webhooks: one event a delivery."""
-    body = read_json(delivery.body)
+    return [_event(delivery.body)]
+
+
+def listed(client: Any, since: datetime) -> Iterator[Event]:
+    """See Webhooks: `/v1/events`, newest first."""
+    params: list[tuple[str, Any]] = [("created[gte]", int(since.timestamp())), ("limit", PAGE_SIZE)]
+    after: list[tuple[str, Any]] = []
+    while True:
+        page: _Listed = client.transport.request(
+            "GET",
+            "/v1/events",
+            params=params + after,
+            endpoint="GET /v1/events",
+            parse=lambda response: bodies.decode(response.body, _Listed, "Stripe"),
+        )
+        events = [_event(bytes(raw)) for raw in page.data]
+        yield from events
+        if not page.has_more:
+            return
+        if not events or after == [("starting_after", events[-1].event_id)]:
+            raise MalformedResponse("the events feed loops: it says there is more and has nothing")
+        after = [("starting_after", events[-1].event_id)]
+
+
+class _Listed(Struct):
+    data: list[Raw]
+    has_more: bool
+
+
+def _event(json: bytes) -> Event:
+    body = read_json(json)
     event_id, event_type = text_of(body, "id"), text_of(body, "type")
     account_id = None if body.get("account") is None else text_of(body, "account")
     created = body.get("created")
     known = isinstance(created, int) and 0 < created < 2**33
     created_at = datetime.fromtimestamp(created, UTC) if known else None
-    return [Event(event_id, event_type, account_id, created_at, body)]
+    return Event(event_id, event_type, account_id, created_at, body)
 
 
 def meaning(event_type: str, payload: Any) -> Meaning:
@@ -113,4 +148,5 @@ WEBHOOKS = Webhooks(
     setting="STRIPE_WEBHOOK_SECRET",
     of_application=PlatformHooks,
     of_connection=hooks_of,
+    listed=listed,
 )
