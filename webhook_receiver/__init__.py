@@ -5,7 +5,6 @@ gunicorn -c python:webhook_receiver.server 'webhook_receiver:create_app()'
 It needs its database, and nothing else: no provider, no vault.
 """
 
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -32,16 +31,13 @@ from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.providers import PROVIDERS
 from webhook_receiver.metrics import scrape
+from webhook_receiver.places import AT_ONCE, PATIENCE, NoPlace, Places
 
 log = structlog.get_logger(__name__)
 
 EXTENSION = "receiver"
 LARGEST = 1024 * 1024
 """Bytes of a body; the largest that any of the four documents is half of it."""
-AT_ONCE = 40
-"""Deliveries in work in one process; further ones wait, and are then asked to come back."""
-PATIENCE = 5.0
-"""Seconds to wait for a place."""
 COME_BACK = "5"
 LONGEST_PATH = 200
 TOO_LATE = "the body did not come in time"
@@ -53,7 +49,7 @@ class Receiver:
 
     settings: Settings
     engine: Engine
-    free: threading.BoundedSemaphore
+    places: Places
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -62,8 +58,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logging(settings.app_env)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST
-    engine = create_engine(settings, Role.RECEIVER, application_name="receiver")
-    app.extensions[EXTENSION] = Receiver(settings, engine, threading.BoundedSemaphore(AT_ONCE))
+    engine = create_engine(
+        settings,
+        Role.RECEIVER,
+        application_name="receiver",
+        pool_size=AT_ONCE,
+        max_overflow=0,
+        patience=PATIENCE,
+    )
+    app.extensions[EXTENSION] = Receiver(settings, engine, Places())
     app.add_url_rule("/health", view_func=health)
     app.add_url_rule("/metrics", view_func=metrics)
     app.add_url_rule("/webhooks/<name>", view_func=receive, methods=["POST"])
@@ -100,16 +103,6 @@ def validate(name: str, path: str) -> Any:
 
 def receive(name: str, path: str | None = None) -> Any:
     """Authentic, readable, stored: then, and only then, acknowledged."""
-    receiver = _receiver()
-    if not receiver.free.acquire(timeout=PATIENCE):
-        return _answer(503, "too many deliveries at once", {"Retry-After": COME_BACK})
-    try:
-        return _receive(name, path)
-    finally:
-        receiver.free.release()
-
-
-def _receive(name: str, path: str | None) -> Any:
     receiver, provider = _receiver(), PROVIDERS.get(name)
     webhooks = provider.webhooks if provider else None
     if provider is None or webhooks is None or (path is None and webhooks.verify is None):
@@ -148,11 +141,14 @@ def _receive(name: str, path: str | None) -> Any:
     except Unreadable as error:
         log.warning("a delivery cannot be read", provider=name, reason=str(error))
         return _answer(400, str(error))
+    accounts = {(name, endpoint.account_id if endpoint else each.account_id) for each in events}
     try:
-        with receiver.engine.begin() as session:
+        with receiver.places.taken(accounts), receiver.engine.begin() as session:
             new = store(
                 session, name, events, request_id=request_id, endpoint=endpoint, proof=proof
             )
+    except NoPlace as error:
+        return _answer(error.status, str(error), {"Retry-After": COME_BACK})
     except DataError as error:
         # To be sent again would not help.
         log.error("a delivery cannot be kept", provider=name, kind=type(error).__name__)

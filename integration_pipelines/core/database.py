@@ -116,14 +116,19 @@ def create_engine(
     application_name: str = "integrations",
     pool_size: int = 5,
     max_overflow: int = 5,
+    patience: float | None = None,
 ) -> Engine:
-    """An engine for ``role``; it connects on first use. Raises ConfigurationError."""
+    """An engine for ``role``; it connects on first use. ``patience``: the most seconds to wait for
+    a connection of the pool, and for a statement. Raises ConfigurationError."""
+    waits = {} if patience is None else {"pool_timeout": patience}
     return _engine(
         settings,
         database_url(settings, role),
         application_name=application_name,
+        statement_timeout=patience,
         pool_size=pool_size,
         max_overflow=max_overflow,
+        **waits,
     )
 
 
@@ -240,13 +245,22 @@ def _enter_provider(connection: Connection, provider: Provider) -> None:
             execute(connection, statement, schema, stream)
 
 
-def _engine(settings: Settings, url: URL, *, application_name: str, **pool: Any) -> Engine:
+def _engine(
+    settings: Settings,
+    url: URL,
+    *,
+    application_name: str,
+    statement_timeout: float | None = None,
+    **pool: Any,
+) -> Engine:
+    arguments: dict[str, Any] = {
+        "application_name": application_name,
+        "connect_timeout": CONNECT_TIMEOUT,
+    }
+    if statement_timeout is not None:
+        arguments["options"] = f"-c statement_timeout={statement_timeout * 1_000:.0f}"
     engine = sqlalchemy.create_engine(
-        url,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={"application_name": application_name, "connect_timeout": CONNECT_TIMEOUT},
-        **pool,
+        url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments, **pool
     )
     if settings.database_url is None:
 

@@ -76,7 +76,14 @@ def stripe_event(number: int = 1, *, account: str = "acct_1") -> bytes:
 
 
 def send(
-    url: str, name: str, body: bytes, *, path: str = "", at: int | None = None, **options: Any
+    url: str,
+    name: str,
+    body: bytes,
+    *,
+    path: str = "",
+    at: int | None = None,
+    session: requests.Session | None = None,
+    **options: Any,
 ) -> requests.Response:
     """A delivery, signed as the provider does."""
     target = f"{url}/webhooks/{name}{path}"
@@ -89,7 +96,8 @@ def send(
         "mailchimp": lambda: {"Content-Type": "application/x-www-form-urlencoded"},
     }[name]()
     headers |= options.pop("headers", {})
-    return requests.post(target, data=body, headers=headers, timeout=60, **options)
+    post = session.post if session else requests.post
+    return post(target, data=body, headers=headers, timeout=60, **options)
 
 
 def stored(engine: Engine) -> list[Any]:

@@ -7,10 +7,12 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import psutil
 import pytest
 import requests
 from sqlalchemy import Engine, text
@@ -18,6 +20,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.settings import Settings
+from tests.faults.moments import until
 from tests.webhook_receiver.conftest import (
     QUICKBOOKS,
     SECRET_PATH,
@@ -27,7 +30,9 @@ from tests.webhook_receiver.conftest import (
     stored,
     stripe_event,
 )
+from webhook_receiver.places import AT_ONCE, MOST_OF_ONE
 from webhook_receiver.server import READ_WITHIN
+from webhook_receiver.server import threads as THREADS
 
 
 @pytest.fixture
@@ -235,6 +240,89 @@ def test_19_slow_clients_are_cut_off_while_others_are_served(
     assert len(stored(pipeline_engine)) == served
     for connection in (*slow, *slow_heads):
         connection.close()
+
+
+@pytest.mark.timeout(90)
+def test_19_more_slow_clients_than_threads_keep_nobody_from_being_served(
+    receiver: str, pipeline_engine: Engine
+) -> None:
+    head = b"POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{"
+    slow = [raw(receiver, head) for _ in range(3 * THREADS)]
+
+    def delivered(number: int) -> bool:
+        return send(receiver, "stripe", stripe_event(number)).status_code == 200
+
+    for number in range(10):
+        until(lambda number=number: delivered(number), "it is taken")
+    assert len(stored(pipeline_engine)) == 10
+    for connection in slow:
+        assert first_line(connection).partition(" ")[2][:3] in ("", "408", "503")
+        connection.close()
+
+
+def test_18_a_flood_of_one_account_is_asked_to_come_back_and_others_are_served(
+    receiver: str, pipeline_engine: Engine
+) -> None:
+    flood = stripe_event(0, account="acct_flood")
+    in_the_way = text(
+        "INSERT INTO control.webhook_deduplication (provider, scope, event_id)"
+        " VALUES ('stripe', 'acct_flood', 'evt_0')"
+    )
+    clients = 2 * MOST_OF_ONE + 40
+    with ThreadPoolExecutor(clients) as pool, pipeline_engine.connect() as session:
+        # Each of the flood takes for ever to be stored.
+        session.execute(in_the_way)
+        flooding = [pool.submit(send, receiver, "stripe", flood) for _ in range(clients)]
+        until(lambda: any(one.done() for one in flooding), "some were refused")
+        for number in range(1, 30):
+            calm = send(receiver, "stripe", stripe_event(number, account="acct_calm"))
+            assert calm.status_code == 200
+        statuses = {one.result().status_code for one in flooding}
+    assert 429 in statuses
+    assert statuses <= {429, 503}
+    assert send(receiver, "stripe", flood).status_code == 200
+    accounts = [row.account_id for row in stored(pipeline_engine)]
+    assert accounts == ["acct_calm"] * 29 + ["acct_flood"]
+
+
+@pytest.mark.timeout(120)
+def test_18_ten_times_what_is_in_work_at_once_loses_nothing_and_takes_no_more_memory(
+    receiver: str, pipeline_engine: Engine
+) -> None:
+    ours = [each for each in psutil.Process().children(recursive=True) if "gunicorn" in each.name()]
+    note = b', "n": "' + b"n" * 200_000 + b'"}'
+
+    def flood(client: int) -> dict[str, int]:
+        found = {}
+        with requests.Session() as session:
+            for number in (2 * client, 2 * client + 1):
+                body = stripe_event(number, account="acct_flood")[:-1] + note
+                # In a crowd one may also be cut off before it is answered.
+                with suppress(requests.ConnectionError):
+                    answer = send(receiver, "stripe", body, session=session)
+                    found[f"evt_{number}"] = answer.status_code
+        return found
+
+    answers: dict[str, int] = {}
+    most = 0
+    with ThreadPoolExecutor(2 * AT_ONCE * 10) as pool:
+        running = [pool.submit(flood, client) for client in range(1, 2 * AT_ONCE * 10 + 1)]
+        calm = [
+            send(receiver, "stripe", stripe_event(number, account="acct_calm")).status_code
+            for number in range(5)
+        ]
+        while not all(one.done() for one in running):
+            most = max(most, sum(each.memory_info().rss for each in ours))
+            time.sleep(0.05)
+        for one in running:
+            answers |= one.result()
+    assert set(answers.values()) <= {200, 429, 503}
+    assert calm == [200] * 5
+    rows = {row.event_id for row in stored(pipeline_engine) if row.account_id == "acct_flood"}
+    acknowledged = {id for id, status in answers.items() if status == 200}
+    assert acknowledged <= rows
+    assert acknowledged
+    assert most < 700 * 2**20
 
 
 def test_the_receivers_role_puts_in_and_takes_nothing_out(
