@@ -41,7 +41,7 @@ from integration_pipelines.core.credentials import (
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import VaultError
 from integration_pipelines.core.events.deliveries import Meaning, Unauthentic
-from integration_pipelines.core.events.endpoints import SECRET
+from integration_pipelines.core.events.endpoints import FORMER_SECRET, SECRET
 from integration_pipelines.core.events.inbox import check_proof
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch, lives
@@ -298,9 +298,11 @@ def begin(session: Session, batch_id: UUID) -> None:
 
 
 def secrets_of(session: Session, vault: Vault, connection: Connection) -> list[str]:
-    """What the connection's own endpoint signs with. Raises VaultError."""
-    secret = load_secret(session, vault, connection, field=SECRET)
-    return [] if secret is None else [secret]
+    """What the connection's own endpoint signs with, and the one before it. Raises VaultError."""
+    found = (
+        load_secret(session, vault, connection, field=field) for field in (SECRET, FORMER_SECRET)
+    )
+    return [secret for secret in found if secret is not None]
 
 
 def settle(

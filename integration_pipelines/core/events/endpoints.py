@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, delete, exists, func, insert, select, update
 from sqlalchemy import Connection as Session
 
 from integration_pipelines.core.credentials import (
@@ -25,6 +25,7 @@ from integration_pipelines.core.credentials import (
     Keeper,
     Vault,
     end,
+    load_secret,
     open_connections,
     save_secret,
 )
@@ -34,13 +35,20 @@ from integration_pipelines.core.events.deliveries import Hook, Hooks
 from integration_pipelines.core.ingest import open_client, unpaced_client
 from integration_pipelines.core.presence import alone
 from integration_pipelines.core.provider import Provider
-from integration_pipelines.core.redaction import redact
+from integration_pipelines.core.redaction import redact, register_secret
 from integration_pipelines.core.settings import AppEnv, Settings
-from integration_pipelines.core.tables import sync_logs, venue_api_keys, webhook_endpoints
+from integration_pipelines.core.tables import (
+    integration_webhooks,
+    sync_logs,
+    venue_api_keys,
+    webhook_endpoints,
+)
 from integration_pipelines.core.transport import RetryPolicy
 
 SECRET = "webhook_secret"  # noqa: S105
 """The field of the vault that holds what a connection's endpoint signs with."""
+FORMER_SECRET = "former_webhook_secret"  # noqa: S105
+"""What the endpoint before it signed with, kept while events of that one wait."""
 LOOKED_AT_EVERY = timedelta(days=1)
 LONGEST_ERROR = 500
 PATIENCE = RetryPolicy(attempts=2, total=10, longest_wait=2)
@@ -282,6 +290,7 @@ class _Ensuring:
 
     def _new_path(self) -> str:
         path = secrets.token_urlsafe(32)
+        register_secret(path)
         with self.engine.begin() as session:
             venue_scope(session, self.connection.venue_id)
             session.execute(
@@ -302,13 +311,10 @@ class _Ensuring:
             return
         with self.engine.begin() as session:
             venue_scope(session, self.connection.venue_id)
-            save_secret(
-                session,
-                self.vault,
-                self.connection,
-                field=SECRET,
-                secret=secret.get_secret_value(),
-            )
+            former = load_secret(session, self.vault, self.connection, field=SECRET)
+            for field, value in ((FORMER_SECRET, former), (SECRET, secret.get_secret_value())):
+                if value is not None:
+                    save_secret(session, self.vault, self.connection, field=field, secret=value)
 
     def _looked(self, path: str | None) -> None:
         with self.engine.begin() as session:
@@ -317,6 +323,20 @@ class _Ensuring:
                 session.execute(
                     delete(webhook_endpoints).where(
                         *_of(self.connection), held.path_hash != path_hash(path)
+                    )
+                )
+            if not self.done.made:
+                session.execute(
+                    delete(venue_api_keys).where(
+                        venue_api_keys.c.venue_id == self.connection.venue_id,
+                        venue_api_keys.c.connection_id == self.connection.connection_id,
+                        venue_api_keys.c.field == FORMER_SECRET,
+                        ~exists().where(
+                            integration_webhooks.c.venue_id == self.connection.venue_id,
+                            integration_webhooks.c.connection_id == self.connection.connection_id,
+                            integration_webhooks.c.proof.is_not(None),
+                            integration_webhooks.c.status == "pending",
+                        ),
                     )
                 )
             _note(session, self.connection, None)

@@ -11,10 +11,13 @@ from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.events import Event, claims, store
 from integration_pipelines.core.events.claims import (
+    HEAD_START,
     MOST_ATTEMPTS,
     Claim,
+    at_hand,
     begin,
     claim,
+    leave_to_workers,
     replay,
     settle,
 )
@@ -358,3 +361,21 @@ def test_a_venue_that_is_removed_takes_its_events_along(
         session.execute(text("DELETE FROM control.venues WHERE venue_id = 'hall'"))
     ended(pipeline_engine, found, "bar")
     assert statuses(pipeline_engine) == ["done"]
+
+
+def test_while_a_worker_is_at_hand_others_leave_it_a_head_start(
+    come: Come, square: None, pipeline_engine: Engine
+) -> None:
+    come("square", "payment.updated", payment("p"), account="M-hall", id="e")
+
+    def by_the_sensor() -> Claim:
+        with pipeline_engine.begin() as session:
+            waited = leave_to_workers(session)
+            return claim(session, PROVIDERS, limit=9, secrets_of=no_secrets, waited=waited)
+
+    with at_hand(pipeline_engine), at_hand(pipeline_engine):
+        assert by_the_sensor().batch_id is None
+        set_events(pipeline_engine, f"next_attempt_at = now() - interval '{HEAD_START}'")
+        assert by_the_sensor().claimed == 1, "the worker is busy, or stuck"
+    come("square", "payment.updated", payment("p"), account="M-bar", id="e")
+    assert by_the_sensor().claimed == 1, "no worker is there"

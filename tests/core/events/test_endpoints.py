@@ -294,8 +294,11 @@ class TestADeliveryToAPathOfItsOwn:
         ensured(found)
         return found
 
-    def deliver(self, here: ConnectedVenue, secret: str | None = None) -> None:
-        """Bring a delivery, signed with the endpoint's secret or ``secret``."""
+    def deliver(
+        self, here: ConnectedVenue, secret: str | None = None, *, away: int = 0, path: str = ""
+    ) -> None:
+        """Bring a delivery, signed with the endpoint's secret or ``secret``, ``away`` seconds from
+        now; by ``path``, or the endpoint's."""
         (hook,) = standing(here)
         with here.engine.begin() as session:
             (right,) = secrets_of(session, here.vault, here.connection)
@@ -303,10 +306,10 @@ class TestADeliveryToAPathOfItsOwn:
             b'{"id": "evt_1", "type": "charge.updated", "created": 1772000000,'
             b' "data": {"object": {"object": "charge", "id": "ch_1"}}}'
         )
-        header = signature_header(body, [secret or right], at=int(time.time()))
+        header = signature_header(body, [secret or right], at=int(time.time()) + away)
         app = create_app(here.settings)
         answer = app.test_client().post(
-            "/webhooks/stripe/" + hook.url.rpartition("/")[2],
+            f"/webhooks/stripe/{path or hook.url.rpartition('/')[2]}",
             data=body,
             headers={"Stripe-Signature": header},
         )
@@ -333,6 +336,38 @@ class TestADeliveryToAPathOfItsOwn:
         done, row = self.claimed(here)
         assert (done.claimed, done.dead, row.status) == (0, 1, "dead")
         assert "sign" in row.last_error
+
+    @pytest.mark.parametrize("away", [-305, -295, 295, 305])
+    def test_9_is_good_for_five_minutes_either_way_of_when_it_came(
+        self, here: ConnectedVenue, away: int
+    ) -> None:
+        self.deliver(here, away=away)
+        # However long after it is looked at.
+        done, row = self.claimed(here)
+        if abs(away) < 300:
+            assert (done.claimed, row.status) == (1, "claimed")
+        else:
+            assert (done.dead, row.status) == (1, "dead")
+            assert "s away from ours" in row.last_error
+
+    def test_that_came_by_a_path_made_anew_since_is_held_against_the_secret_it_had(
+        self, here: ConnectedVenue, sandbox: Sandbox
+    ) -> None:
+        with here.engine.begin() as session:
+            (before,) = secrets_of(session, here.vault, here.connection)
+        self.deliver(here)
+        sandbox.stripe.endpoints.all.clear()
+        assert counts(ensured(here)) == (1, 0, 0, 0)
+        with here.engine.begin() as session:
+            after = secrets_of(session, here.vault, here.connection)
+        assert len(after) == 2
+        assert before in after
+        done, row = self.claimed(here)
+        assert (done.claimed, row.status) == (1, "claimed")
+        # No event waits for the former one any more.
+        assert counts(ensured(here)) == (0, 1, 0, 0)
+        with here.engine.begin() as session:
+            assert before not in secrets_of(session, here.vault, here.connection)
 
     def test_waits_while_the_vault_is_closed(self, here: ConnectedVenue) -> None:
         self.deliver(here)
