@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]
     "webhooks-acknowledged": lambda on, options: webhooks.acknowledged(on),
     "webhooks-latency": lambda on, options: webhooks.latency(on),
     "webhooks-drained": lambda on, options: webhooks.drained(on),
+    "webhooks-at-scale": lambda on, options: webhooks.at_scale(on, rows=options.rows * 50),
     "imports": lambda on, options: imports.run(repeats=options.repeats),
 }
 

@@ -14,18 +14,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection as Session
+from sqlalchemy import Engine, insert, text
 
 from benchmarks.stage import Stage, free_port
 from benchmarks.venues import daemon
 from integration_pipelines.core.credentials import Vault, open_connections
-from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.database import Role, create_engine, owner_engine, venue_scope
 from integration_pipelines.core.events import Event, store
+from integration_pipelines.core.events.claims import claim
 from integration_pipelines.core.events.endpoints import ensure_connection
+from integration_pipelines.core.events.letters import Asked, count
+from integration_pipelines.core.events.retention import forget
+from integration_pipelines.core.status import read_status
+from integration_pipelines.core.tables import connections
+from integration_pipelines.core.venues import add_venue
 from integration_pipelines.instance import environment, open_instance
 from integration_pipelines.providers import PROVIDERS
 
@@ -34,6 +41,7 @@ CLIENTS = 16
 SECONDS = 8.0
 CHANGES = {"warm worker": 20, "sensor alone": 10}
 EVENTS, VENUES = 10_000, 500
+DUE = 5_000
 DEADLINE = 900.0
 NOTE = "n" * 900
 
@@ -127,6 +135,100 @@ def drained(stage: Stage) -> list[Figures]:
             "runs": runs,
         }
     ]
+
+
+def at_scale(stage: Stage, *, rows: int) -> list[Figures]:
+    """Each question that is asked of the inbox, of one that is empty and of one that holds ``rows``
+    events: nearly all done, their payloads gone."""
+    owner, engine = owner_engine(stage.settings), create_engine(stage.settings)
+    for number in range(VENUES):
+        venue_id = add_venue(owner, f"venue-{number:03}").venue_id
+        with engine.begin() as session:
+            venue_scope(session, venue_id)
+            account = {"provider": "stripe", "account_id": f"acct_{venue_id}", "account_name": "x"}
+            session.execute(insert(connections).values(venue_id=venue_id, **account))
+    found = [{"case": "an empty inbox", **_questions(stage, "before")}]
+    with engine.begin() as session:
+        session.execute(text(SEEDED), {"rows": rows})
+        session.execute(text(SEEN), {"rows": rows})
+    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.execute(text("VACUUM ANALYZE control.integration_webhooks"))
+        session.execute(text("VACUUM ANALYZE control.webhook_deduplication"))
+    found.append({"case": f"{rows:,} events", **_questions(stage, "after")})
+    engine.dispose()
+    owner.dispose()
+    return found
+
+
+DEAD = """
+SELECT webhook_id, last_error FROM control.integration_webhooks WHERE status = 'dead'
+ORDER BY webhook_id DESC LIMIT 50
+"""
+SEEDED = """
+INSERT INTO control.integration_webhooks (provider, account_id, venue_id, connection_id, event_id,
+    event_type, status, received_at, processed_at)
+SELECT 'stripe', account_id, venue_id, connection_id, 'seeded_' || number, 'customer.updated',
+    CASE WHEN number % 1000 = 0 THEN 'dead' WHEN number % 10 = 0 THEN 'ignored' ELSE 'done' END,
+    now() - number * interval '1 s', now() - number * interval '1 s'
+FROM generate_series(1, :rows) number
+JOIN (SELECT *, row_number() OVER () - 1 AS place FROM control.connections) c
+    ON c.place = number % 500
+"""
+SEEN = """
+INSERT INTO control.webhook_deduplication (provider, scope, event_id)
+SELECT 'stripe', 'acct_venue-' || to_char(number % 500, 'FM000'), 'seeded_' || number
+FROM generate_series(1, :rows) number
+"""
+
+
+def _questions(stage: Stage, name: str) -> Figures:
+    receiver, engine = create_engine(stage.settings, Role.RECEIVER), create_engine(stage.settings)
+    taken: list[float] = []
+    for number in range(DUE):
+        event = Event(
+            f"{name}_{number}",
+            "customer.updated",
+            f"acct_venue-{number % VENUES:03}",
+            datetime.now(UTC),
+            {"data": {"object": {"object": "customer", "id": f"cus_{number}", "note": NOTE}}},
+        )
+        begun = time.perf_counter()
+        with receiver.begin() as session:
+            store(session, "stripe", [event], request_id="b")
+        taken.append(time.perf_counter() - begun)
+    receiver.dispose()
+
+    def timed(work: Callable[[Session], Any]) -> float:
+        begun = time.perf_counter()
+        with engine.begin() as session:
+            work(session)
+        return (time.perf_counter() - begun) * 1_000
+
+    figures = {
+        "store p50 ms": statistics.median(taken) * 1_000,
+        "store p99 ms": statistics.quantiles(taken, n=100)[98] * 1_000,
+        f"claim {DUE:,} ms": timed(
+            lambda session: claim(session, PROVIDERS, limit=DUE, secrets_of=lambda connection: [])
+        ),
+        "claim nothing ms": timed(
+            lambda session: claim(session, PROVIDERS, limit=DUE, secrets_of=lambda connection: [])
+        ),
+        "list the dead ms": timed(lambda session: session.execute(text(DEAD)).all()),
+        "count what is open ms": timed(lambda session: count(session, Asked())),
+        "status ms": timed(lambda session: read_status(session, PROVIDERS.values())),
+    }
+    with engine.begin() as session:
+        session.execute(
+            text(
+                "UPDATE control.integration_webhooks SET status = 'done',"
+                " processed_at = now() - interval '40 days' WHERE status = 'claimed'"
+            )
+        )
+    begun = time.perf_counter()
+    assert forget(engine, payloads_for=timedelta(days=30)).payloads == DUE
+    figures[f"forget {DUE:,} ms"] = (time.perf_counter() - begun) * 1_000
+    engine.dispose()
+    return figures
 
 
 LANDED = "SELECT count(*) FROM raw_stripe.customers"

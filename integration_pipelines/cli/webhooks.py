@@ -75,7 +75,7 @@ def webhooks() -> None:
 @json_option
 @click.pass_obj
 def list_(application: Application, /, limit: int, as_json: bool, **asked: Any) -> None:
-    """The newest events, and how many there are of each status."""
+    """The newest events, and how many wait, are worked on, and were given up."""
     _list(application, _asked(**asked), limit, as_json)
 
 
@@ -258,4 +258,4 @@ def _list(application: Application, asked: Asked, limit: int, as_json: bool) -> 
         click.echo("no such event")
     else:
         console().print(table(found, COLUMNS))
-        click.echo(", ".join(f"{counts[name]:,} {name}" for name in STATUSES if name in counts))
+        click.echo(", ".join(f"{counted[name]:,} {name}" for name in STATUSES if name in counted))

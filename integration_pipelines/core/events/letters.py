@@ -83,10 +83,13 @@ def find(
 
 
 def count(session: Session, asked: Asked) -> dict[str, int]:
-    """How many there are of each status."""
+    """How many there are of each status, of those that are not over and those given up: to count
+    what is done would take a minute for 100 million."""
+    # Each side has an index of its own.
+    kept = held.status.in_(("pending", "claimed")) | (held.status == "dead")
     rows = session.execute(
         select(held.status, func.count().label("events"))
-        .where(*asked.conditions)
+        .where(kept, *asked.conditions)
         .group_by(held.status)
     )
     return {row.status: row.events for row in rows}
