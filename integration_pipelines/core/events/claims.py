@@ -21,7 +21,6 @@ from sqlalchemy import (
     Select,
     Text,
     cast,
-    exists,
     func,
     insert,
     null,
@@ -231,12 +230,10 @@ def claim(
 
 def _due(now: datetime, waited: timedelta) -> Select[tuple[int]]:
     """Events that may be claimed, of each account those that wait longest."""
-    holding = integration_webhooks.alias("holding")
-    in_a_batch = exists().where(
-        holding.c.provider == held.provider,
-        holding.c.account_id == held.account_id,
-        holding.c.status == "claimed",
-        holding.c.lease_expires_at >= now,
+    account = tuple_(held.provider, func.coalesce(held.account_id, ""))
+    # Not correlated, so that it is read once, whatever the planner makes of a table that changes.
+    in_a_batch = select(held.provider, func.coalesce(held.account_id, "")).where(
+        held.status == "claimed", held.lease_expires_at >= now
     )
     place = func.row_number().over(
         partition_by=(held.provider, held.account_id), order_by=held.next_attempt_at
@@ -248,7 +245,7 @@ def _due(now: datetime, waited: timedelta) -> Select[tuple[int]]:
                 (held.status == "pending") & (held.next_attempt_at <= now - waited),
                 (held.status == "claimed") & (held.lease_expires_at < now),
             ),
-            ~in_a_batch,
+            account.not_in(in_a_batch.correlate(None)),
         )
         .subquery()
     )
