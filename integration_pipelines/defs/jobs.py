@@ -27,7 +27,6 @@ from integration_pipelines.core.ingest.batch import (
     sync_item,
 )
 from integration_pipelines.core.ingest.sync import LOCK_WAIT
-from integration_pipelines.core.presence import present
 from integration_pipelines.defs.canonical_assets import (
     build_failure,
     check_results,
@@ -136,7 +135,7 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
             results=results,
         ),
     )
-    with present(pipeline.engine, context.run_id), Recorder(context) as recorder:
+    with Recorder(context) as recorder:
         for results in synced:
             recorder.add(
                 materialization(result)
@@ -185,8 +184,7 @@ def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pip
         batch_id, run_ids = UUID(config.batch_id), {context.run_id, *(run.run_id for run in runs)}
         venue_ids = changed_venues(session, batch_id=batch_id, run_ids=run_ids)
         streams = changed_streams(session, batch_id=batch_id, run_ids=run_ids)
-    with present(pipeline.engine, context.run_id):
-        built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids, streams=streams)
+    built = build(pipeline.settings, pipeline.engine, venue_ids=venue_ids, streams=streams)
     if built is None:
         context.log.info("nothing changed: nothing to publish")
         return

@@ -1,6 +1,8 @@
 """Resources: what the environment says, and each provider's way to its API. No secret is in their
 configuration, which the UI shows."""
 
+from contextlib import ExitStack
+
 import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Engine
@@ -9,13 +11,15 @@ from integration_pipelines.core.credentials import Connection, Vault
 from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.ingest import open_client
 from integration_pipelines.core.logs import configure_logging
+from integration_pipelines.core.presence import present
 from integration_pipelines.core.provider import Client
 from integration_pipelines.core.settings import Settings, load_settings
 from integration_pipelines.providers import PROVIDERS
 
 
 class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Settings of the environment, the database as the role `pipeline`, and the vault."""
+    """Settings of the environment, the database as the role `pipeline`, and the vault. A run that
+    has it is present, by its id, for as long as its process lives: see `lost_runs`."""
 
     database_connections: int = 40
     """As many as one run may hold at most: a few for each connection synced at once."""
@@ -23,6 +27,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     _settings: Settings = PrivateAttr()
     _engine: Engine = PrivateAttr()
     _vault: Vault = PrivateAttr()
+    _held: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         self._settings = load_settings()
@@ -36,6 +41,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         self._vault = Vault(self._settings)
         if context.run is not None and context.instance is not None:
             configure_logging(self._settings.app_env)
+            self._held.enter_context(present(self._engine, context.run.run_id))
             # Otherwise Dagster opens a connection for each thing it stores: a quarter of the time
             # of a small run.
             context.instance.optimize_for_webserver(
@@ -43,6 +49,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        self._held.close()
         self._engine.dispose()
 
     @property

@@ -1,8 +1,8 @@
 """`lost_runs`: a run whose process was killed is reported as failed.
 
 Dagster's launcher cannot tell: such a run would count as started, and hold its place in the queue,
-until its time is over. Whoever works on a batch holds a lock by the run's id; where it is free at
-two looks, a while apart, nobody does. What is reported Dagster starts again, to go on with the
+until its time is over. A run holds a lock by its id (see resources.py); where it is free at two
+looks, a while apart, its process is gone. What is reported Dagster starts again, to go on with its
 batch.
 """
 
@@ -18,7 +18,7 @@ from integration_pipelines.defs.jobs import BATCH_TAG
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.sensors.sync_queue import is_there
 
-GRACE = timedelta(seconds=30)
+GRACE = timedelta(seconds=15)
 """Longer than a process takes to say that it is there, also after the database was away."""
 PAGE = 100
 
