@@ -258,4 +258,4 @@ def _list(application: Application, asked: Asked, limit: int, as_json: bool) -> 
         click.echo("no such event")
     else:
         console().print(table(found, COLUMNS))
-        click.echo(", ".join(f"{counted[name]:,} {name}" for name in STATUSES if name in counted))
+        click.echo(", ".join(f"{counts[name]:,} {name}" for name in STATUSES if name in counts))

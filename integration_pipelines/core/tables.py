@@ -307,11 +307,6 @@ integration_webhooks = Table(
         postgresql_where=text("status IN ('pending', 'claimed')"),
     ),
     Index(
-        "integration_webhooks_dead_idx",
-        "webhook_id",
-        postgresql_where=text("status = 'dead'"),
-    ),
-    Index(
         "integration_webhooks_claimed_idx",
         "claimed_by",
         postgresql_where=text("status = 'claimed'"),

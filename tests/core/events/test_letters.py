@@ -212,7 +212,7 @@ def test_events_are_found_by_each_filter_and_by_several(
     assert asked(until=ago) == ["e2", "e3", "e4", "e5", "e7"]
     assert asked(venue_id="hall", reason="given", since=ago) == ["e0"]
     with pipeline_engine.connect() as session:
-        assert count(session, Asked(venue_id="hall")) == {"dead": 4, "done": 1}
+        assert count(session, Asked(venue_id="hall")) == {"dead": 4}, "not what is over"
         newest = find(session, Asked(), limit=1)[0]["webhook_id"]
         assert find(session, Asked(), limit=1, before=newest)[0]["webhook_id"] == newest - 1
 

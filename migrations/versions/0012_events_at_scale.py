@@ -1,14 +1,14 @@
 """When a batch was taken up, which is when an attempt at its events counts; and indexes of events
 for each question that is asked of them, none over all of them.
 
-Revision ID: 0011
+Revision ID: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
@@ -30,18 +30,10 @@ def upgrade() -> None:
         schema="control",
         postgresql_where=sa.text("status IN ('pending', 'claimed')"),
     )
-    op.create_index(
-        "integration_webhooks_dead_idx",
-        "integration_webhooks",
-        ["webhook_id"],
-        schema="control",
-        postgresql_where=sa.text("status = 'dead'"),
-    )
 
 
 def downgrade() -> None:
     """Attempts count from the claim on again."""
-    op.drop_index("integration_webhooks_dead_idx", "integration_webhooks", schema="control")
     op.drop_index("integration_webhooks_open_idx", "integration_webhooks", schema="control")
     op.create_foreign_key(
         "integration_webhooks_provider_fkey",

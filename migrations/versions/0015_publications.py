@@ -1,15 +1,15 @@
 """What of each venue is published, since when, and why a newer build of it is not; the schema in
 which builds keep what is not published yet.
 
-Revision ID: 0020
+Revision ID: 0015
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0020"
-down_revision = "0010"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
