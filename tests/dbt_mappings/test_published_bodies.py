@@ -72,8 +72,9 @@ def outcomes(warehouse: Warehouse) -> dict[str, str]:
             warehouse.land(venue_id, stream, body, account_id=name)
     for number, layer in enumerate(square.published()):
         for stream, bodies in layer.items():
+            # Amounts without a currency are not published to analysts.
             warehouse.land(
-                "published",
+                "unreadable" if stream == "payouts" else "published",
                 stream,
                 *bodies.values(),
                 provider="square",
@@ -93,6 +94,8 @@ def test_every_model_accepts_every_published_body(
         "orders_are_complete",
         "payouts_are_complete",
         "payouts_equal_their_lines",
+        "payout_lines_are_complete",
+        "payout_reconciliation_is_complete",
         "daily_revenue_equals_its_movements",
         *(f"stg_stripe__{name}_are_complete" for name in INCOMPLETE),
         *(f"stg_square__{name}_are_complete" for name in SQUARES_INCOMPLETE),

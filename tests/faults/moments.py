@@ -9,7 +9,7 @@ from typing import Any
 from provider_sandbox import Fault
 from provider_sandbox.messages import Provider, Request
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass(slots=True)
