@@ -15,7 +15,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL
 
-from development.processes import Processes
 from integration_pipelines.core import database
 from integration_pipelines.core.embedded_postgres import (
     DATABASE,
@@ -26,7 +25,6 @@ from integration_pipelines.core.embedded_postgres import (
     revive,
     status,
 )
-from integration_pipelines.core.events import Event, store
 from integration_pipelines.core.settings import AppEnv, Settings
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
@@ -150,41 +148,3 @@ def test_a_sync_on_the_embedded_server_brings_it_back_itself(
         said, _ = process.communicate(timeout=60)
     assert set(json.loads(said).values()) == {"succeeded"}
     assert differences(venue, account) == []
-
-
-def test_a_worker_outlives_a_server_that_is_killed_under_its_run(
-    sandbox: Sandbox,
-    connect_stripe: ConnectStripe,
-    data_path: Path,
-    settings: Settings,
-    tmp_path: Path,
-) -> None:
-    account = open_account(sandbox, only={"customers": 20})
-    venue = connected(sandbox, connect_stripe, account, venue_id="at-work")
-    customer = account.ids("customers")[0]
-    body = {"data": {"object": {"object": "customer", "id": customer}}}
-    with venue.engine.begin() as session:
-        event = Event("evt_1", "customer.updated", venue.connection.account_id, None, body)
-        store(session, "stripe", [event], request_id="r")
-    hold = sandbox.faults.add(Hold(path=f"/v1/customers/{customer}"))
-    assert isinstance(hold, Hold)
-    assert settings.database_url is not None
-    environment = {
-        "APP_ENV": "test",
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "DATA_DIR": str(data_path),
-        "STRIPE_API_BASE": str(venue.settings.stripe_api_base),
-    }
-    command = [Path(sys.executable).with_name("integrations"), "work"]
-    with Processes(tmp_path / "logs") as processes:
-        worker = processes.start("worker", command, env=environment)
-        until(lambda: hold.struck, "the object is asked for")
-        end_server(data_path, signal.SIGKILL)
-        hold.release()
-        time.sleep(DOWN_FOR)
-        revive(data_path)
-        # What is not worked on any more is not waited for.
-        over = "UPDATE control.integration_webhooks SET lease_expires_at = now() RETURNING status"
-        until(lambda: venue.rows(over) == [("done",)], "the event is done")
-        assert worker.process.poll() is None
-    assert set(venue.payloads("customers")) == {customer}
