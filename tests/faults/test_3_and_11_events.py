@@ -9,15 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import Engine, text
 
 from development.processes import Child, Processes, free_port
 from integration_pipelines.core.credentials import Keeper
 from integration_pipelines.core.database import Role, create_engine
-from integration_pipelines.core.events.endpoints import ensure_connection, leave
+from integration_pipelines.core.events.endpoints import ensure_application, ensure_connection, leave
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.instance import WORKSPACE
+from integration_pipelines.instance import environment as environment_of
 from provider_sandbox import Sandbox, running_sandbox
+from provider_sandbox.quickbooks.webhooks import FORMATS
 from tests.conftest import NewDatabase
 from tests.connected import ConnectedVenue
 from tests.faults.moments import Hold, until
@@ -92,14 +96,47 @@ def hall(
         url = here["WEBHOOK_BASE_URL"]
         found.settings = found.settings.model_copy(update={"webhook_base_url": url})
         found.sync()
-        done = ensure_connection(
-            found.settings, found.engine, found.vault, found.provider, found.connection
-        )
-        assert done is not None
-        assert done.ensured is not None, done.error
+        if provider == "square":
+            ensure_application(found.settings, found.provider, may_make=True)
+        elif provider == "quickbooks":
+            sandbox.quickbooks.webhook.url = f"{url}/webhooks/quickbooks"
+        else:
+            done = ensure_connection(
+                found.settings, found.engine, found.vault, found.provider, found.connection
+            )
+            assert done is not None
+            assert done.ensured is not None, done.error
         return found
 
     return connect
+
+
+@pytest.fixture
+def start_daemon(
+    children: Processes, here: dict[str, str], settings: Settings
+) -> Callable[[], Child]:
+    """Start Dagster's daemon, which starts a code server, which starts the runs."""
+
+    def start() -> Child:
+        command = [COMMAND.with_name("dagster-daemon"), "run", "-w", WORKSPACE]
+        return children.start("daemon", command, env=here | environment_of(settings))
+
+    return start
+
+
+def runs(settings: Settings) -> list[Any]:
+    """Runs that a sensor asked for: key, status, and whether it is one started again."""
+    engine = create_engine(settings, Role.DAGSTER)
+    with engine.connect() as session:
+        found = session.execute(
+            text(
+                "SELECT k.value AS key, r.status, a.value IS NOT NULL AS again FROM runs r"
+                " JOIN run_tags k ON k.run_id = r.run_id AND k.key = 'dagster/run_key'"
+                " LEFT JOIN run_tags a ON a.run_id = r.run_id AND a.key = 'dagster/parent_run_id'"
+            )
+        ).all()
+    engine.dispose()
+    return list(found)
 
 
 def of_account(sandbox: Sandbox, hall: ConnectedVenue) -> Any:
@@ -172,7 +209,7 @@ def test_a_change_is_in_analytics_within_moments_and_leaving_ends_what_is_told(
     assert worker.process.wait(30) == 0
 
 
-@pytest.mark.parametrize("provider", ["stripe", "mailchimp"])
+@pytest.mark.parametrize("provider", KINDS)
 def test_events_twice_late_and_in_any_order_end_in_what_the_provider_has(
     sandbox: Sandbox,
     hall: Callable[..., ConnectedVenue],
@@ -180,12 +217,19 @@ def test_events_twice_late_and_in_any_order_end_in_what_the_provider_has(
     pipeline_engine: Engine,
     provider: str,
 ) -> None:
-    here = hall(provider)
-    account = of_account(sandbox, here)
+    halls = [hall(provider)]
+    if provider == "quickbooks":
+        # Whose deliveries mix companies.
+        halls.append(hall(provider, "bar"))
+    accounts = [of_account(sandbox, each) for each in halls]
+    account = accounts[0]
     start_worker()
     sandbox.outbox.set_mood(twice=0.4, late=3.0)
-    for _ in range(4):
-        account.economy.advance(1_800, mutations=12)
+    for written in FORMATS:
+        sandbox.quickbooks.webhook.format = written
+        for each in accounts * 2:
+            each.economy.advance(1_800, mutations=12)
+        until(lambda: sandbox.outbox.waiting == 0, "all of it is told")
     if provider == "stripe":
         # Told of in the order deleted, created: what is dead stays dead.
         customer = account.ids("customers")[-1]
@@ -197,6 +241,7 @@ def test_events_twice_late_and_in_any_order_end_in_what_the_provider_has(
     assert told["done"] > 10
     differences = [
         difference
+        for here, account in zip(halls, accounts, strict=True)
         for difference in KINDS[provider].differences(here, account)
         if difference.split()[0] in TOLD_OF[provider]
         and not (provider == "mailchimp" and difference.endswith(UNTOLD))
@@ -208,6 +253,11 @@ TOLD_OF = {
     "stripe": {"customers", "charges", "refunds", "disputes", "products", "prices",
                "payment_intents", "invoices", "subscriptions", "payouts"},
     "mailchimp": {"members"},
+    "square": {"customers", "payments", "refunds", "orders", "invoices", "subscriptions",
+               "disputes", "payouts"},
+    # Balances of companies and accounts change with what is booked, and nobody is told.
+    "quickbooks": {"payments", "sales_receipts", "bill_payments", "purchases", "deposits",
+                   "employees"},
 }  # fmt: skip
 """Streams whose every change the provider tells of, but for those of `UNTOLD`."""
 
@@ -245,3 +295,33 @@ def test_a_worker_killed_in_the_midst_of_a_run_loses_no_event_and_doubles_none(
     assert here.payloads("customers")[customer]["name"] == "Read twice"
     worker_again.process.terminate()
     assert worker_again.process.wait(30) == 0
+
+
+def test_3_a_run_killed_with_the_daemon_and_the_code_server_ends_and_is_taken_up_again(
+    sandbox: Sandbox,
+    hall: Callable[..., ConnectedVenue],
+    start_daemon: Callable[[], Child],
+    settings: Settings,
+    pipeline_engine: Engine,
+) -> None:
+    here = hall("stripe")
+    account = of_account(sandbox, here)
+    daemon = start_daemon()
+    customer = account.ids("customers")[0]
+    hold = sandbox.faults.add(Hold(path=f"/v1/customers/{customer}"))
+    account.economy.update("customers", customer, {"name": "Read twice"})
+    until(lambda: hold.struck, "the object is asked for")
+    began = psutil.Process(daemon.process.pid)
+    for each in [began, *began.children(recursive=True)]:
+        each.kill()
+    daemon.process.wait(10)
+    hold.release()
+    assert [run.status for run in runs(settings)] == ["STARTED"]
+    assert events(pipeline_engine) == {"claimed": 1}
+    start_daemon()
+    until(lambda: "FAILURE" in {run.status for run in runs(settings)}, "the run is given up")
+    until(settled(sandbox, pipeline_engine), "the event is done")
+    assert events(pipeline_engine) == {"done": 1}
+    assert [run.status for run in runs(settings) if not run.again] == ["FAILURE"]
+    assert len([run for run in runs(settings) if run.again]) == 1
+    assert here.payloads("customers")[customer]["name"] == "Read twice"
