@@ -120,7 +120,9 @@ def test_a_manager_connects_all_four_sees_a_broken_token_and_reconnects(
     syncing = threading.Thread(target=run_what_was_asked_for, args=(here, pipeline_engine))
     syncing.start()
     # The cards count along, and turn by themselves.
-    expect(page.locator("#card-square")).to_contain_text(re.compile(r"[1-9]\d* of 17 parts"))
+    expect(page.locator("#card-square")).to_contain_text(
+        re.compile(r"[1-9]\d* of 17 parts"), timeout=60_000
+    )
     looked_at(page, "syncing")
     hold.release()
     syncing.join()
