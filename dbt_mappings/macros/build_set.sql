@@ -1,6 +1,7 @@
 {#-
     The venues of a build stand in control.dbt_build_venues, but for those held back. As a table, and
-    not a variable, the set changes nothing that dbt parsed.
+    not a variable, the set changes nothing that dbt parsed. What is compiled, and not run, leaves them
+    to whoever runs it (see defs/dbt_build.py).
 -#}
 
 {% macro in_build(column='venue_id') -%}
@@ -8,7 +9,9 @@
         A small set is written out: Postgres then plans with the venues' own statistics, and reads
         one venue of a large raw table through its primary key.
     -#}
-    {%- if not execute -%}
+    {%- if flags.WHICH == 'compile' -%}
+        {{ column }} = any (%(venue_ids)s)
+    {%- elif not execute -%}
         true
     {%- else -%}
         {%- set build_venues = source('control', 'dbt_build_venues') -%}

@@ -5,11 +5,13 @@
 -#}
 
 {% macro candidate_or_published(relation) -%}
-    {#- The candidate where this build has made one. -#}
-    {%- if execute -%}
-        {%- set candidate = adapter.get_relation(relation.database, 'candidates', relation.identifier) -%}
+    {#- The candidate where this build has made one: what is compiled is run with a search_path that begins there. -#}
+    {%- if flags.WHICH == 'compile' -%}
+        {%- set found = relation.include(database=false, schema=false) -%}
+    {%- elif execute -%}
+        {%- set found = adapter.get_relation(relation.database, 'candidates', relation.identifier) -%}
     {%- endif -%}
-    {{- candidate or relation -}}
+    {{- found or relation -}}
 {%- endmacro %}
 
 

@@ -20,17 +20,20 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from integration_pipelines.core.database import (
     Role,
@@ -84,6 +87,12 @@ class Project:
             unique_id: found[unique_id]
             for unique_id in sorted(found, key=lambda each: (len(ancestors[each]), each))
         }
+
+    @cached_property
+    def schemas(self) -> list[str]:
+        """Where tables and views are."""
+        models = self.manifest["nodes"].values()
+        return sorted({node["schema"] for node in models if node["resource_type"] == "model"})
 
     @cached_property
     def tests(self) -> dict[str, str]:
@@ -187,6 +196,35 @@ def _parsed() -> Path:
     return parsed
 
 
+@cache
+def _test_queries() -> dict[str, str]:
+    """Of every test the rows that fail it, counted by venue, the most first; by unique id. The
+    venues are a parameter, tables are found by the search_path. Every test's rows have a venue_id.
+    """
+    kept = _parsed() / "tests.json"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="compiling-", dir=kept.parents[1]) as draft:
+            shutil.copy(_parsed() / PARTIAL_PARSE, draft)
+            options = ("--select", "resource_type:test", "--no-introspect", "--no-populate-cache")
+            compiled = _run_dbt("compile", *options, target=Path(draft))
+            queries = {
+                each.node.unique_id: _test_query(each.node.compiled_code) for each in compiled
+            }
+            (Path(draft) / kept.name).write_text(json.dumps(queries))
+            (Path(draft) / kept.name).rename(kept)
+    found: dict[str, str] = json.loads(kept.read_bytes())
+    return found
+
+
+def _test_query(compiled: str) -> str:
+    parameter = "%(venue_ids)s"
+    compiled = compiled.replace("%", "%%").replace(parameter.replace("%", "%%"), parameter)
+    return (
+        f"SELECT venue_id, count(*) FROM ({compiled}) AS failing"
+        " GROUP BY venue_id ORDER BY count(*) DESC, venue_id"
+    )
+
+
 def _sources() -> Iterator[Path]:
     for pattern in ("*.yml", "macros/**/*", "models/**/*", "tests/**/*"):
         yield from (path for path in PROJECT.glob(pattern) if path.is_file())
@@ -249,8 +287,9 @@ def warm_up(settings: Settings, engine: Engine) -> None:
             return
         with engine.begin() as session:
             session.execute(update(dbt_build_venues).values(held_back=True))
-        made = _run(settings, dbt, "run", None)
+        made = _run(settings, None)
         _drop_candidates(dbt)
+        _test_queries()
         with engine.connect() as session:
             nobody = session.scalar(select(publications.c.venue_id).limit(1)) is None
         if nobody and not _errors(made):
@@ -308,7 +347,7 @@ def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> 
             return None
         _hold_back_all_but(engine, everyone)
         try:
-            return _merged(everyone, [(everyone, _run(settings, dbt, "test", tests), {})])
+            return _merged(everyone, [(everyone, _audit(dbt, tests, everyone), {})])
         finally:
             _leave(engine, entered)
 
@@ -342,9 +381,9 @@ def _write_audit_publish(
     while waiting:
         part = waiting.pop()
         _hold_back_all_but(engine, part)
-        done = _run(settings, dbt, "run", tables)
+        done = _run(settings, tables)
         if not _errors(done):
-            done += _run(settings, dbt, "test", tests)
+            done += _audit(dbt, tests, part)
         if errors := _errors(done):
             if len(part) > 1 and broken < BROKEN_AT_MOST:
                 half = len(part) // 2
@@ -361,17 +400,50 @@ def _write_audit_publish(
         yield part, done, refused
 
 
-def _run(
-    settings: Settings, dbt: Engine, command: str, nodes: Collection[str] | None
-) -> list[Built]:
-    """`dbt run` or `dbt test` of nodes by unique id (None: all but views): what became of each."""
-    if nodes is None:
-        options = ["--exclude", "config.materialized:view"] if command == "run" else []
-    elif nodes:
-        options = ["--select", *(project().node(unique_id)["name"] for unique_id in nodes)]
+def _run(settings: Settings, tables: Collection[str] | None) -> list[Built]:
+    """`dbt run` of tables by unique id (None: all): what became of each."""
+    if tables is None:
+        options = ["--exclude", "config.materialized:view"]
+    elif tables:
+        options = ["--select", *(project().node(unique_id)["name"] for unique_id in tables)]
     else:
         return []
-    return [_built(result, dbt) for result in _run_dbt(command, *options, target=_target(settings))]
+    return [_built(result) for result in _run_dbt("run", *options, target=_target(settings))]
+
+
+AUDITORS = 2
+"""Tests under way at once."""
+
+
+def _audit(dbt: Engine, tests: Collection[str] | None, venue_ids: Sequence[str]) -> list[Built]:
+    """Run tests by unique id (None: all) over venues' rows: the candidates' where there are any.
+
+    `dbt test` compiles each test anew, which takes ten times as long as the tests themselves, and
+    says how many rows failed but not whose they are.
+    """
+    asked = _test_queries() if tests is None else {test: _test_queries()[test] for test in tests}
+    with ThreadPoolExecutor(AUDITORS) as auditors:
+        return list(auditors.map(partial(_tested, dbt, venue_ids), asked, asked.values()))
+
+
+_LOOK_AT = text("SELECT set_config('search_path', :schemas, true)")
+
+
+def _tested(dbt: Engine, venue_ids: Sequence[str], unique_id: str, query: str) -> Built:
+    begun = time.monotonic()
+    failing: dict[str, int] = {}
+    try:
+        with dbt.connect() as session:
+            session.execute(_LOOK_AT, {"schemas": "candidates, " + ", ".join(project().schemas)})
+            found = session.exec_driver_sql(query, {"venue_ids": list(venue_ids)})
+            failing = {row[0]: row[1] for row in found}
+    except DBAPIError as error:
+        status, message = "error", _without_rows(str(error.orig))
+    else:
+        severity = project().node(unique_id)["config"]["severity"].lower()
+        status = {"warn": "warn", "error": "fail"}[severity] if failing else "pass"
+        message = f"{sum(failing.values())} rows" if failing else ""
+    return Built(unique_id, status, time.monotonic() - begun, message, failing=failing)
 
 
 def _errors(done: Collection[Built]) -> list[Built]:
@@ -644,31 +716,15 @@ def _mark_mappings(engine: Engine, venue_ids: Collection[str], begun: datetime) 
             mark_applied(session, by_build_of=begun)
 
 
-def _built(result: Any, reader: Engine) -> Built:
-    node = result.node
-    status = str(result.status)
-    failing: dict[str, int] = {}
-    if node.resource_type == "test" and status in ("warn", "fail"):
-        failing = _failing_venues(reader, node.compiled_code)
+def _built(result: Any) -> Built:
     rows = result.adapter_response.get("rows_affected") if result.adapter_response else None
     return Built(
-        node.unique_id,
-        status,
+        result.node.unique_id,
+        str(result.status),
         result.execution_time,
         _without_rows(result.message or ""),
         rows,
-        failing,
     )
-
-
-def _failing_venues(reader: Engine, compiled: str) -> dict[str, int]:
-    """Rows that a test found, by venue, the most first. Every test's rows have a venue_id."""
-    query = (
-        f"SELECT venue_id, count(*) FROM ({compiled}) AS failing "
-        "GROUP BY venue_id ORDER BY count(*) DESC, venue_id"
-    )
-    with reader.connect().execution_options(no_parameters=True) as session:
-        return {row[0]: row[1] for row in session.exec_driver_sql(query)}
 
 
 def _without_rows(message: str) -> str:
@@ -682,7 +738,7 @@ def _without_rows(message: str) -> str:
 
 @contextmanager
 def _dbt_engine(settings: Settings) -> Iterator[Engine]:
-    engine = create_engine(settings, Role.DBT, pool_size=1, max_overflow=0)
+    engine = create_engine(settings, Role.DBT, pool_size=AUDITORS, max_overflow=0)
     try:
         yield engine
     finally:
