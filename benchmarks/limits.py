@@ -19,7 +19,7 @@ LONG = 0.3
 QUICKBOOKS: dict[str, Any] = {"rate": 10, "per_minute": 500, "concurrency": 10}
 """All that Intuit documents, of which the minute binds."""
 SHARE = 0.9
-FOUND_BY = 12
+FOUND_BY = 20
 """429s that finding a limit may take."""
 
 

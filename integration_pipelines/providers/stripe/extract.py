@@ -47,8 +47,6 @@ FEED_EVENTS = 20_000
 LIST_RATHER = 20
 """More changed objects of a stream than this and the ones created since are listed first."""
 RETRIEVED_AHEAD = 200
-PAGES_KEPT = 8
-"""How many pages' worth of time a window keeps to itself when its older rest is split off."""
 
 Extracted = Iterator[Page | StreamFailed]
 
@@ -158,8 +156,9 @@ class _Pass:
             return self.restart(filters=False)
         raise error
 
-    def take(self, window: _Window, listed: Listed, *, idle: int) -> tuple[Page, list[_Window]]:
-        """Account for a page; returns it with the windows to read next."""
+    def take(self, window: _Window, listed: Listed, *, split: int) -> tuple[Page, list[_Window]]:
+        """Account for a page; returns it with the windows to read next. The window gives up what
+        is older than its next ``split`` pages to be read beside it; 0: it keeps all."""
         if self.through is None:
             self.through = listed.server_time
         self.open_since = _open_since(self.stream, listed, self.open_since)
@@ -178,7 +177,7 @@ class _Pass:
             window.read.add(heads[-1].id)
             window.after, window.last = heads[-1].id, heads[-1].at
             following = [window]
-            if idle > 0 and (rest := self._split(window, listed)):
+            if split and (rest := self._split(window, listed, split)):
                 self.windows.append(rest)
                 following.append(rest)
         done = not self.windows
@@ -194,15 +193,15 @@ class _Pass:
         )
         return page, following
 
-    def _split(self, window: _Window, listed: Listed) -> _Window | None:
-        """Leave ``window`` its next few pages and return its older rest, to be read beside it.
+    def _split(self, window: _Window, listed: Listed, pages: int) -> _Window | None:
+        """Leave ``window`` its next ``pages`` and return its older rest, to be read beside it.
 
         Only where the list is in order, newest first, so that time says where a page lies.
         """
         times = [head.at or 0 for head in listed.heads]
         if not self.filters or window.last is None or times != sorted(times, reverse=True):
             return None
-        border = window.last - PAGES_KEPT * max(1, times[0] - times[-1])
+        border = window.last - pages * max(1, times[0] - times[-1])
         if border <= (window.gte or 0):
             return None
         rest = _Window(gte=window.gte, lt=border)
@@ -246,10 +245,12 @@ def _pass_all(
                 ask()
                 continue
             idle = concurrency - len(asked) - len(ready) - 1
+            # A window splits once a page: only if it lives for that many pages are so many read.
+            split = concurrency if idle > 0 else 0
             page: Page | StreamFailed
             try:
                 try:
-                    page, following = work.take(window, future.result(), idle=idle)
+                    page, following = work.take(window, future.result(), split=split)
                 except Refused as error:
                     ready.extend((work, again) for again in work.recover(window, error))
                     ask()
