@@ -29,7 +29,7 @@ from datetime import datetime
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -52,8 +52,10 @@ from integration_pipelines.core.tables import (
     venues,
 )
 
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
 PROJECT = Path(__file__).parents[2] / "dbt_mappings"
-PARTIAL_PARSE = "partial_parse.msgpack"
 
 
 class BuildError(IntegrationError):
@@ -204,9 +206,8 @@ def _test_queries() -> dict[str, str]:
     kept = _parsed() / "tests.json"
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="compiling-", dir=kept.parents[1]) as draft:
-            shutil.copy(_parsed() / PARTIAL_PARSE, draft)
             options = ("--select", "resource_type:test", "--no-introspect", "--no-populate-cache")
-            compiled = _run_dbt("compile", *options, target=Path(draft))
+            compiled = _run_dbt("compile", *options, target=Path(draft), manifest=_manifest())
             queries = {
                 each.node.unique_id: _test_query(each.node.compiled_code) for each in compiled
             }
@@ -283,7 +284,8 @@ def warm_up(settings: Settings, engine: Engine) -> None:
     the first build does otherwise."""
     with _building(settings, engine) as dbt:
         if _is_current(dbt):
-            _run_dbt("list", "--select", "config.materialized:candidate", target=_target(settings))
+            _manifest()
+            _test_queries()
             return
         with engine.begin() as session:
             session.execute(update(dbt_build_venues).values(held_back=True))
@@ -408,7 +410,7 @@ def _run(settings: Settings, tables: Collection[str] | None) -> list[Built]:
         options = ["--select", *(project().node(unique_id)["name"] for unique_id in tables)]
     else:
         return []
-    return [_built(result) for result in _run_dbt("run", *options, target=_target(settings))]
+    return [_built(result) for result in _run_models(settings, *options)]
 
 
 AUDITORS = 2
@@ -660,7 +662,7 @@ def _make_views(settings: Settings, dbt: Engine) -> None:
     with dbt.connect() as session:
         if _comment_on(session, "staging") == current:
             return
-    made = _run_dbt("run", "--select", "config.materialized:view", target=_target(settings))
+    made = _run_models(settings, "--select", "config.materialized:view")
     if all(str(result.status) == "success" for result in made):
         with dbt.begin() as session:
             session.execute(text(f"COMMENT ON SCHEMA staging IS '{current}'"))
@@ -769,22 +771,16 @@ def _connected(settings: Settings) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _target(settings: Settings) -> Path:
-    """Where builds keep what dbt parsed, so that the next one need not parse again."""
-    target = settings.data_path / "dbt"
-    if not (target / PARTIAL_PARSE).exists():
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(_parsed() / PARTIAL_PARSE, target)
-    return target
-
-
-def _run_dbt(command: str, *options: str, target: Path) -> list[Any]:
-    """Results of the command's nodes. Raises BuildError where dbt fails as a whole."""
+def _run_dbt(
+    command: str, *options: str, target: Path, manifest: "Manifest | None" = None
+) -> list[Any]:
+    """Results of the command's nodes; without a ``manifest`` the project is parsed first. Raises
+    BuildError where dbt fails as a whole."""
     from dbt.cli.main import dbtRunner
 
     # Writing a build's manifest takes as long as the build; only a parse's is read.
     writes = [] if command == "parse" else ["--no-write-json"]
-    ran = dbtRunner().invoke(
+    ran = dbtRunner(manifest=manifest).invoke(
         [
             "--quiet",
             "--no-use-colors",
@@ -801,3 +797,24 @@ def _run_dbt(command: str, *options: str, target: Path) -> list[Any]:
     if ran.exception is not None:
         raise BuildError(_without_rows(f"dbt {command}: {ran.exception}")) from ran.exception
     return list(getattr(ran.result, "results", ()))
+
+
+def _run_models(settings: Settings, *options: str) -> list[Any]:
+    """`dbt run` in the database of the settings: results of its models."""
+    manifest = _manifest()
+    database = database_url(settings, Role.DBT).database
+    # A parsed project names the database, and dbt would parse it anew for each one.
+    for node in (*manifest.nodes.values(), *manifest.sources.values()):
+        node.database = database
+    return _run_dbt("run", *options, target=settings.data_path / "dbt", manifest=manifest)
+
+
+@cache
+def _manifest() -> "Manifest":
+    """The parsed project as dbt takes it."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    packed = (_parsed() / "partial_parse.msgpack").read_bytes()
+    manifest: Manifest = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
+    return manifest
