@@ -19,7 +19,11 @@ from integration_pipelines.core.errors import (
 )
 from integration_pipelines.core.provider import Record
 from integration_pipelines.core.transport import Response, Transport, default_error
-from integration_pipelines.providers.quickbooks.reports import flatten_report
+from integration_pipelines.providers.quickbooks.reports import (
+    digests_of,
+    flatten_report,
+    months_of,
+)
 from integration_pipelines.providers.quickbooks.streams import BY_NAME, QuickBooksStream
 
 API_BASE = "https://quickbooks.api.intuit.com"
@@ -238,22 +242,35 @@ class QuickBooksReader:
     def opened(self, since: date, until: date) -> date:
         """The first month, between these two days, at whose end anything stands in the books. A
         company's transactions may be older than the company itself."""
+        months = self._by_month("BalanceSheet", "Accrual", since, until, parse=months_of)
+        return min(months, default=until).replace(day=1)
 
-        def parse(response: Response) -> date:
+    def digests(
+        self, stream: QuickBooksStream, basis: str, since: date, until: date
+    ) -> dict[str, str]:
+        """What tells each month's report from another one of the same month, by "YYYY-MM"; a month
+        in which nothing stands has none. One read."""
+        last = next_month(until) - timedelta(days=1)
+        return self._by_month(stream.entity, basis, since, last, parse=digests_of)
+
+    def _by_month(
+        self, report: str, basis: str, since: date, until: date, *, parse: Callable[[Any], Parsed]
+    ) -> Parsed:
+        """A report with a column for each month."""
+
+        def read(response: Response) -> Parsed:
             body = bodies.decode(bodies.as_json(fields_of(response)), dict[str, Any], NAME)
             try:
-                sheet = flatten_report(body)
-                months = sheet.starts_on[sheet.amount.map(bool)].dropna()
-                return date.fromisoformat(min(months, default=until.isoformat())).replace(day=1)
+                return parse(flatten_report(body))
             except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-                raise MalformedResponse(f"{NAME}'s balance sheet cannot be read") from error
+                raise MalformedResponse(f"{NAME}'s {report} cannot be read") from error
 
         days = {"start_date": since.isoformat(), "end_date": until.isoformat()}
         return self._get(
-            "/reports/BalanceSheet",
-            {**days, "accounting_method": "Accrual", "summarize_column_by": "Month"},
-            endpoint="GET /reports/BalanceSheet",
-            parse=parse,
+            f"/reports/{report}",
+            {**days, "accounting_method": basis, "summarize_column_by": "Month"},
+            endpoint=f"GET /reports/{report}",
+            parse=read,
         )
 
     def company(self) -> Company:

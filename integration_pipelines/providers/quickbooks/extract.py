@@ -3,8 +3,9 @@
 A pass queries each entity page by page, what is large in windows side by side. Afterwards one call
 of change data brings what changed of all that it knows, deletions too; it is cut in silence at
 1,000 objects, so a full answer is asked for again by halves. Entities that change data do not know
-are queried by the time of their last update, reports read again by month. Change data reach 30 days
-back: what is older is read whole.
+are queried by the time of their last update. Of each report one read over all months tells which of
+them have changed, however old, and those are read again. Change data reach 30 days back: what is
+older is read whole.
 """
 
 from collections import deque
@@ -44,7 +45,6 @@ from integration_pipelines.providers.quickbooks.client import (
 from integration_pipelines.providers.quickbooks.streams import (
     BASES,
     BY_NAME,
-    OPEN_MONTHS,
     REPORT_MONTHS,
     QuickBooksStream,
 )
@@ -124,7 +124,12 @@ class QuickBooksExtract:
                 windows = _windows(company, pages.get(stream, 0))
                 readings.append(self._listing(plan, stream, windows))
             elif company is not None:
-                readings.append(self._reporting(plan, stream, company))
+                try:
+                    readings.append(self._reporting(plan, stream, company))
+                except (AccessRevoked, BreakerOpen):
+                    raise
+                except ProviderError as error:
+                    yield StreamFailed(plan.stream, error, calls=1)
             elif failed is not None:
                 yield StreamFailed(plan.stream, failed)
         return readings
@@ -252,19 +257,31 @@ class QuickBooksExtract:
     # Reports.
 
     def _reporting(self, plan: StreamPlan, stream: QuickBooksStream, company: Company) -> Reading:
+        """A pass reads every month. What each month was like before it was read is remembered, so
+        that a change meanwhile is found by the next reading."""
         first = first_month(company, plan)
         full = is_full(plan)
-        since = first
-        if not full:
-            reached = through(plan, lookback=LOOKBACK).date().replace(day=1)
-            since = max(first, min(reached, months_before(company.today, OPEN_MONTHS - 1)))
+        state = plan.state or {}
+        held = state.get("division", {}).get("digests", {}) if full else {}
+        digests = held or {
+            basis: self.reader.digests(stream, basis, first, company.today) for basis in BASES
+        }
+        before = {} if full else state.get("digests", {})
         parts = [
             Part(f"{basis}/{month:%Y-%m}", partial(self._report, stream, basis, month))
-            for month in months_between(since, company.today)
+            for month in months_between(first, company.today)
             for basis in BASES
+            if basis not in before
+            or before[basis].get(f"{month:%Y-%m}") != digests[basis].get(f"{month:%Y-%m}")
         ]
-        kept = {"since": first.isoformat()}
-        return Reading(stream.name, parts, full=full, state=plan.state, kept=kept)
+        return Reading(
+            stream.name,
+            parts,
+            full=full,
+            state=plan.state,
+            kept={"since": first.isoformat(), "digests": digests},
+            division={"digests": digests} if full else {},
+        )
 
     def _report(
         self, stream: QuickBooksStream, basis: str, month: date, _progress: Progress

@@ -1,7 +1,9 @@
 """QuickBooks' reports as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,24 @@ def flatten_report(payload: Mapping[str, Any]) -> "pandas.DataFrame":
     columns = [_column(column) for column in payload["Columns"]["Column"]][1:]
     rows = _rows(payload["Rows"].get("Row", ()), (), columns)
     return pandas.DataFrame(list(rows), columns=pandas.Index(COLUMNS))
+
+
+def months_of(report: "pandas.DataFrame") -> list[date]:
+    """First days of the columns in which anything stands."""
+    found = report.starts_on[report.amount.map(bool)].dropna()
+    return [date.fromisoformat(day) for day in found.unique()]
+
+
+def digests_of(report: "pandas.DataFrame") -> dict[str, str]:
+    """Of a report by month: a digest of all that stands in each month's column, by "YYYY-MM". What
+    is zero is left out: a row is there for the sake of another month."""
+    digests: dict[str, Any] = {}
+    for section, account_id, account, kind, _, starts_on, _, amount in report.values.tolist():
+        if amount and isinstance(starts_on, str):
+            digest = digests.setdefault(starts_on[:7], sha256())
+            row = (section, account_id, account, kind, str(amount.normalize()))
+            digest.update(repr(row).encode())
+    return {month: digest.hexdigest()[:16] for month, digest in digests.items()}
 
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str | None, str | None]:

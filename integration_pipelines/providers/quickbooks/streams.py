@@ -82,17 +82,17 @@ CAPTURED = tuple(stream.name for stream in STREAMS if stream.captured)
 QUERIED = tuple(s.name for s in STREAMS if not s.captured and not s.is_report)
 REPORTS = tuple(stream.name for stream in STREAMS if stream.is_report)
 
-OPEN_MONTHS = 3
-"""Months whose reports are read again each time, the present one included."""
 REPORT_MONTHS = 36
 """Months of reports that a first load reads, where the company is that old."""
 REPORTS_A_MONTH = len(REPORTS) * len(BASES)
+READ_AGAIN = 1
+"""Months whose reports have changed since they were read, as a rule: the present one."""
 
 
 def _whole(stream: QuickBooksStream) -> int:
     """Reads of a full pass: what is new, and then every page, or every month."""
     if stream.is_report:
-        return len(BASES) * (OPEN_MONTHS + REPORT_MONTHS) + 1
+        return len(BASES) * (1 + READ_AGAIN + 1 + REPORT_MONTHS) + 3
     return 2 if stream.divided else 1
 
 
@@ -101,7 +101,7 @@ METERING = Metering(
     cadences=(
         Cadence(CAPTURED, reads=1, every=timedelta(minutes=15), with_events=timedelta(hours=6)),
         Cadence(QUERIED, reads=len(QUERIED), every=timedelta(hours=6)),
-        Cadence(REPORTS, reads=1 + REPORTS_A_MONTH * OPEN_MONTHS, every=timedelta(days=1)),
+        Cadence(REPORTS, reads=1 + REPORTS_A_MONTH * (1 + READ_AGAIN), every=timedelta(days=1)),
         *(
             Cadence((stream.name,), reads=_whole(stream), every=timedelta(days=7), reading="pass")
             for stream in STREAMS

@@ -75,7 +75,7 @@ def test_incremental_syncs_keep_up_and_the_full_pass_brings_what_is_silent(
         account.economy.advance(seconds, mutations=mutations)
         assert failures(venue.sync()) == {}
         assert differences(venue, account, lingering=True) == []
-        assert report_differences(venue, account, months=3) == []
+        assert report_differences(venue, account) == []
     assert any(line.startswith("accounts") for line in differences(venue, account))
     results = venue.sync(full=True, allow_deletes=True)
     assert failures(results) == {}
@@ -111,6 +111,7 @@ def test_what_each_cadence_is_said_to_cost_is_about_what_it_costs(
         work()
         return sum(sandbox.quickbooks.reads.values()) - before
 
+    account.economy.sell()
     passes = 0
     for cadence in QUICKBOOKS.metering.cadences:
         if cadence.reading == "changes":
