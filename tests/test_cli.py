@@ -479,6 +479,16 @@ def test_accounts_are_connected_synced_revoked_and_disconnected(
     assert at_hall["oldest_cursor_at"] and not at_hall["failing_streams"]
     assert "The Hall" in succeeded(run_here("status"))
 
+    explain = ("explain", "marts.daily_revenue", "--venue", "hall")
+    days = read_json(run_here(*explain, "--rows", "100", "--json"))
+    assert all(all(day["adds_up"].values()) for day in days)
+    day = next(day for day in days if day["row"]["payment_count"])
+    (raw,) = day["made_of"][0]["examples"][0]["raw"]
+    assert raw["brought_by"]["sync"]["run_id"] == report["run_ids"][0]
+    told = succeeded(run_here(*explain, "--day", day["row"]["business_date"]))
+    assert raw["id"] in told and report["run_ids"][0] in told
+    assert "'x' is none" in refused(run_here(*explain, "--day", "x"))
+
     sandbox.stripe.revoke_key(anker.api_key)
     hall.economy.mutate(3, kinds=["create"])
     failed = run("sync", "--stream", "customers", "--stream", "charges")

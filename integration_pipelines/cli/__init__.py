@@ -23,6 +23,7 @@ COMMANDS = {
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
     "mappings": ("mappings", "Rules by which a venue fills its own fields."),
+    "explain": ("figures", "What a figure is made of, down to the payloads it was read from."),
     "webhooks": ("webhooks", "What providers told of; dead letters, and their replay."),
     "work": ("work", "Work on webhooks the moment they come in, in a process that stays."),
     "vault": ("vault", "Credentials under which keys; wrap them anew."),
@@ -76,7 +77,7 @@ def main() -> None:
     except Exception as error:
         if application.debug:
             raise
-        from integration_pipelines.cli.explain import explain
+        from integration_pipelines.cli.troubles import explain
 
         status = 1
         report(explain(error))

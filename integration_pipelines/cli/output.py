@@ -46,11 +46,12 @@ def table(rows: Sequence[Row], columns: Sequence[str], title: str | None = None)
             column.replace("_", " "), justify="right" if numeric else "left", overflow="fold"
         )
     for row in rows:
-        made.add_row(*(Text(_shown(row.get(column))) for column in columns))
+        made.add_row(*(Text(shown(row.get(column))) for column in columns))
     return made
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as people read it."""
     match value:
         case None:
             return "-"

@@ -146,6 +146,13 @@ class Project:
                 found |= self.upstream(parent)
         return found
 
+    def sources_of(self, unique_id: str) -> set[str]:
+        """Raw sources that a table is made of, through whatever tables."""
+        found: set[str] = set()
+        for parent in self.upstream(unique_id):
+            found |= self.sources_of(parent) if parent in self.tables else {parent}
+        return found
+
     def made_of(self, streams: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
         """Tables that these streams, by provider and name, go into however far, and the tests of
         those tables and of the views that read the streams."""

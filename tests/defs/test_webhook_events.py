@@ -173,6 +173,12 @@ def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(
         assert session.execute(asked).all() == [("done", None)] * 3
         runs = text("SELECT count(DISTINCT sync_id) FROM control.sync_logs")
         assert session.scalar(runs) == 1, "the other venue is left alone"
+        venue_scope(session, "a-room")
+        together = text(
+            "SELECT count(*) FROM raw_stripe.charges AS row JOIN control.integration_webhooks"
+            " ON processed_at = last_changed_at WHERE row.id = :id AND event_id <> 'evt_3'"
+        )
+        assert session.scalar(together, {"id": charge_id}) == 2, "one transaction"
     analyst = create_engine(settings, Role.ANALYST_ALL)
     with analyst.connect() as session:
         rows = session.execute(text("SELECT venue_id, source_id FROM analytics.payments")).all()
