@@ -24,6 +24,11 @@ VALUES: dict[str, Any] = {
     "day": date(2026, 1, 1),
     "expires_at": datetime(2026, 1, 1, tzinfo=UTC),
     "next_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "first_seen_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "last_seen_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "looked_to": datetime(2026, 1, 1, tzinfo=UTC),
+    "rows": 1,
+    "is_initial": True,
 }
 IDS = ("user_id", "connection_id", "batch_id", "sync_id", "pass_id")
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "sync": ("sync", "Bring the venues' data up to date and wait for it."),
     "status": ("status", "Connections, their health and freshness, dead letters."),
     "mappings": ("mappings", "Rules by which a venue fills its own fields."),
+    "fields": ("fields", "Fields of payloads that appeared, changed their type or vanished."),
     "explain": ("figures", "What a figure is made of, down to the payloads it was read from."),
     "webhooks": ("webhooks", "What providers told of; dead letters, and their replay."),
     "work": ("work", "Work on webhooks the moment they come in, in a process that stays."),

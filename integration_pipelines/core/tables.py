@@ -538,6 +538,34 @@ completeness = Table(
 """What the provider said exists when it was last asked: ``expected`` objects of a stretch of a
 stream, of which ``missing_ids`` had not landed."""
 
+raw_fields = Table(
+    "raw_fields",
+    metadata,
+    _venue(),
+    _provider(),
+    Column("stream", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("is_initial", Boolean, nullable=False),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False),
+    _time("vanished_at"),
+    Column("sample", Text),
+    PrimaryKeyConstraint("venue_id", "provider", "stream", "path", "type"),
+    Index(None, "provider"),
+)
+field_looks = Table(
+    "field_looks",
+    metadata,
+    _venue(),
+    _provider(),
+    Column("stream", Text, nullable=False),
+    Column("looked_to", DateTime(timezone=True), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    PrimaryKeyConstraint("venue_id", "provider", "stream"),
+    Index(None, "provider"),
+)
 outbound_writes = Table(
     "outbound_writes",
     metadata,

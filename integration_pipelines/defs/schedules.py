@@ -9,6 +9,7 @@ from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.endpoints import register_webhooks, waiting
+from integration_pipelines.defs.fields import watch_fields
 from integration_pipelines.defs.gaps import find_missed_events
 from integration_pipelines.defs.housekeeping import keep_house
 from integration_pipelines.defs.jobs import sync_venues
@@ -101,6 +102,16 @@ def webhook_registration(
 )
 def missed_events() -> dg.RunRequest:
     """Once an hour: events that the providers list and that never came."""
+    return dg.RunRequest()
+
+
+@dg.schedule(
+    job=watch_fields,
+    cron_schedule="35 */6 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def field_watch() -> dg.RunRequest:
+    """Every six hours: fields that payloads have got, changed or lost."""
     return dg.RunRequest()
 
 

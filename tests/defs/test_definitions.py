@@ -10,6 +10,7 @@ import yaml
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs.checks.every_venue_published import PUBLICATIONS
 from integration_pipelines.defs.dbt_build import project
+from integration_pipelines.defs.fields import FIELDS
 from integration_pipelines.defs.inbox import INBOX
 from integration_pipelines.instance import ROOT, WORKSPACE
 from integration_pipelines.providers import PROVIDERS
@@ -42,7 +43,7 @@ def test_what_only_some_runs_need_is_not_imported_by_all() -> None:
 
 
 def test_assets_are_each_providers_streams_and_each_table_of_dbts() -> None:
-    assert GRAPH.get_all_asset_keys() == RAW | BUILT | {INBOX.key, PUBLICATIONS.key}
+    assert GRAPH.get_all_asset_keys() == RAW | BUILT | {INBOX.key, PUBLICATIONS.key, FIELDS.key}
     assert GRAPH.materializable_asset_keys == RAW | BUILT
 
 
@@ -76,7 +77,7 @@ def test_each_raw_asset_is_watched_and_each_test_of_dbts_is_a_check() -> None:
     checks = {(key.asset_key, key.name) for key in GRAPH.asset_check_keys}
     for check in ("every_venue_synced", "every_object_landed"):
         assert {key for key, name in checks if name == check} == RAW
-    assert len(checks) == 2 * len(RAW) + len(project().tests) + 3
+    assert len(checks) == 2 * len(RAW) + len(project().tests) + 4
     assert {(INBOX.key, "no_event_waits_long"), (INBOX.key, "every_event_came")} <= checks
     assert (dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_is_complete") in checks
 
@@ -91,6 +92,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "hourly_housekeeping",
         "webhook_registration",
         "missed_events",
+        "field_watch",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "lost_runs",

@@ -1,0 +1,203 @@
+"""Fields of payloads that appear, change their type and vanish, and the rules that read them."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert, text
+
+from integration_pipelines.core import fields
+from integration_pipelines.core.database import venue_scope
+from integration_pipelines.core.mapping import read_rule, set_rule
+from integration_pipelines.core.tables import raw_table
+from tests.conftest import Connect, Venue
+
+ONCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def hall(venue: Venue, connect: Connect) -> str:
+    connect(venue("hall"))
+    return "hall"
+
+
+def land(engine: Engine, payloads: Iterable[dict[str, Any]], *, venue_id: str = "hall") -> None:
+    with engine.begin() as session:
+        venue_scope(session, venue_id)
+        start = session.scalar(text("SELECT count(*) FROM raw_stripe.customers"))
+        session.execute(
+            insert(raw_table("stripe", "customers")),
+            [
+                {
+                    "venue_id": venue_id,
+                    "account_id": "acct_1",
+                    "id": f"cus_{start + number}",
+                    "payload": payload,
+                    "observed_at": ONCE,
+                    "content_hash": b"",
+                }
+                for number, payload in enumerate(payloads)
+            ],
+        )
+
+
+def look(engine: Engine) -> int:
+    return fields.look(engine, venue_id="hall", provider="stripe", stream="customers")
+
+
+def changes(engine: Engine) -> list[tuple[str, str, list[str], str | None]]:
+    with engine.connect() as session:
+        found = fields.changes(session, since=ONCE)
+    return sorted((each.path, each.what, each.types, each.sample) for each in found)
+
+
+def missing(engine: Engine) -> list[str]:
+    with engine.connect() as session:
+        return [each.words for each in fields.missing(session)]
+
+
+def customer(**given: Any) -> dict[str, Any]:
+    return {"email": "fan@example.com", "metadata": {"table": "4"}, "balance": 0} | given
+
+
+def test_a_first_look_is_no_news_and_a_second_tells_what_is(
+    hall: str, pipeline_engine: Engine
+) -> None:
+    land(pipeline_engine, [customer(phone=None)] * 60)
+    assert look(pipeline_engine) == 60
+    assert changes(pipeline_engine) == []
+    land(
+        pipeline_engine,
+        [
+            customer(phone="+49 30 1234567", balance="0"),
+            customer(lines=[{"amount": 12}, {"amount": 13, "odd name": True}]),
+        ],
+    )
+    look(pipeline_engine)
+    assert changes(pipeline_engine) == [
+        ("balance", "retyped", ["number", "string"], "0"),
+        ("lines", "new", ["array"], None),
+        ("lines[]", "new", ["object"], None),
+        ('lines[]."odd name"', "new", ["boolean"], "True"),
+        ("lines[].amount", "new", ["number"], "13"),
+        ("phone", "new", ["string"], "[phone]"),
+    ]
+
+
+def test_a_mapped_field_that_vanishes_is_named_until_it_comes_again(
+    hall: str, pipeline_engine: Engine
+) -> None:
+    land(pipeline_engine, [customer()] * 60 + [customer(rare=1)])
+    look(pipeline_engine)
+    rule = {"provider": "stripe", "target_table": "customers", "target_field": "custom.table"}
+    with pipeline_engine.begin() as session:
+        venue_scope(session, hall)
+        given = read_rule(rule | {"source_path": "metadata.table", "type": "text"})
+        set_rule(session, hall, given, by="test", reason=None)
+    aged(pipeline_engine)
+    land(pipeline_engine, [{"email": "fan@example.com", "balance": 0, "metadata": {}}] * 3)
+    look(pipeline_engine)
+    assert changes(pipeline_engine) == [], "three rows without it may be chance"
+    land(pipeline_engine, [{"email": "fan@example.com", "balance": 0, "metadata": {}}] * 30)
+    look(pipeline_engine)
+    assert changes(pipeline_engine) == [("metadata.table", "vanished", ["string"], "[personal]")]
+    (words,) = missing(pipeline_engine)
+    assert words.startswith(
+        "hall: customers.custom.table reads metadata.table of stripe's customers, which is in no "
+    )
+    land(pipeline_engine, [customer()])
+    look(pipeline_engine)
+    assert changes(pipeline_engine) == []
+    assert missing(pipeline_engine) == []
+
+
+def aged(engine: Engine) -> None:
+    """The look was an hour ago and the rows an hour before it: the next one is not of them too."""
+    with engine.begin() as session:
+        venue_scope(session, "hall")
+        for table, column, hours in (
+            ("raw_stripe.customers", "last_changed_at", 2),
+            ("control.field_looks", "looked_to", 1),
+        ):
+            ago = f"{column} - interval '{hours} hours'"
+            session.execute(text(f"UPDATE {table} SET {column} = {ago}"))
+
+
+def test_a_stream_is_looked_at_when_a_sync_has_changed_it(
+    hall: str, connect: Connect, pipeline_engine: Engine
+) -> None:
+    def streams() -> list[tuple[str, str, str]]:
+        with pipeline_engine.connect() as session:
+            return fields.changed_streams(session)
+
+    def synced(inserted: int) -> None:
+        with pipeline_engine.begin() as session:
+            venue_scope(session, hall)
+            session.execute(
+                text(
+                    "INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider,"
+                    " connection_id, account_id, mode, inserted, finished_at) SELECT venue_id,"
+                    " gen_random_uuid(), 'customers', provider, connection_id, account_id, 'full',"
+                    " :inserted, clock_timestamp() FROM control.connections"
+                ),
+                {"inserted": inserted},
+            )
+
+    synced(0)
+    assert streams() == []
+    synced(3)
+    assert streams() == [("hall", "stripe", "customers")]
+    look(pipeline_engine)
+    assert streams() == []
+
+
+def test_no_payload_has_more_fields_than_can_be_kept(
+    hall: str, pipeline_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fields, "FIELDS_AT_MOST", 10)
+    deep: Any = 1
+    for _ in range(50):
+        deep = {"a": deep}
+    land(pipeline_engine, [{"deep": deep, "l" * 300: 1} | {f"key_{n}": n for n in range(30)}])
+    look(pipeline_engine)
+    land(pipeline_engine, [{f"other_{n}": n for n in range(30)}])
+    look(pipeline_engine)
+    with pipeline_engine.connect() as session:
+        kept = session.execute(text("SELECT path FROM control.raw_fields")).scalars().all()
+    assert len(kept) == 10
+    assert max(map(len, kept)) <= fields.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("source_path", "seen"),
+    [
+        ("metadata.table", "metadata.table"),
+        ('metadata."two words"', 'metadata."two words"'),
+        ("lines[0].name", "lines[].name"),
+        ("custom_fields[label=Table].value", "custom_fields[].value"),
+    ],
+)
+def test_a_rules_path_is_found_among_the_fields(source_path: str, seen: str) -> None:
+    assert fields.as_seen(source_path) == seen
+    payload = {
+        "metadata": {"table": 1, "two words": 1},
+        "lines": [{"name": "a"}],
+        "custom_fields": [{"label": "Table", "value": 1}],
+    }
+    assert seen in {path for (path, _), _ in fields.fields_of(json.loads(json.dumps(payload)))}
+
+
+def test_only_what_changed_since_is_told(hall: str, pipeline_engine: Engine) -> None:
+    land(pipeline_engine, [customer()])
+    look(pipeline_engine)
+    land(pipeline_engine, [customer(fresh=1)])
+    look(pipeline_engine)
+    with pipeline_engine.connect() as session:
+        ahead = datetime.now(UTC) + timedelta(days=1)
+        assert fields.changes(session, since=ahead) == []
+        assert fields.changes(session, since=ONCE, venue_ids=["elsewhere"]) == []
+        assert fields.changes(session, since=ONCE, stream="charges") == []
+        (fresh,) = fields.changes(session, since=ONCE, stream="customers", providers=["stripe"])
+    assert (fresh.path, fresh.venues) == ("fresh", ["hall"])
