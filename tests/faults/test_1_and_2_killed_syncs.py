@@ -1,4 +1,5 @@
-"""Faults 1 and 2: a sync killed in the midst of a page, of COPY, or between rows and cursor."""
+"""Faults 1 and 2: a sync killed in the midst of a page, of COPY, or between rows and cursor; and
+where it works on events, between the rows of one and their commit."""
 
 import os
 import signal
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from integration_pipelines.core.events import Event, store
 from provider_sandbox import Sandbox
 from tests.faults.moments import Hold, until
-from tests.faults.worker import MOMENTS
+from tests.faults.worker import MOMENTS, work_on_events
 from tests.providers.stripe.conftest import ConnectedVenue, ConnectStripe
-from tests.stripe_ledger import connected, differences, open_account
+from tests.stripe_ledger import by_id, connected, differences, open_account
 
 ROWS = {"charges": 3_000, "payment_intents": 600}
 CHARGES = "/v1/charges"
@@ -131,3 +133,32 @@ def test_rows_and_cursor_of_a_killed_checkpoint_are_lost_together_and_nothing_is
     results = venue.sync()
     assert {result.outcome for result in results.values()} == {"succeeded"}
     assert differences(venue, account) == []
+
+
+def test_rows_of_an_event_and_that_it_is_done_are_lost_together_and_its_next_run_does_it_once(
+    sandbox: Sandbox, connect_stripe: ConnectStripe, worker: Worker
+) -> None:
+    account = open_account(sandbox, only={"customers": 3})
+    venue = connected(sandbox, connect_stripe, account)
+    customer = account.ids("customers")[0]
+    body = {"data": {"object": {"object": "customer", "id": customer}}}
+    event = Event("evt_1", "customer.updated", account.id, None, body)
+    with venue.engine.begin() as session:
+        store(session, "stripe", [event], request_id="r")
+    with worker(venue, "--events") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "READY\n"
+        kill(process)
+    until(lambda: lock_is_free(venue), "the killed run's lock is free")
+    inbox = "SELECT status, attempts FROM control.integration_webhooks"
+    assert venue.rows(inbox) == [("claimed", 1)]
+    assert venue.payloads("customers") == {}
+
+    venue.rows("UPDATE control.integration_webhooks SET lease_expires_at = now() RETURNING 1")
+    work_on_events(venue.engine, venue.client(), on_done=lambda: None)
+    assert venue.rows(inbox) == [("done", 2)]
+    assert venue.payloads("customers") == by_id(account.objects("customers")[:1])
+    logged = venue.rows("SELECT outcome, inserted FROM control.sync_logs ORDER BY started_at")
+    assert logged == [("abandoned", 0), ("succeeded", 1)]
+    landed_once = "SELECT sum(inserted), sum(updated), sum(deleted) FROM control.sync_days"
+    assert venue.rows(landed_once) == [(1, 0, 0)]
