@@ -77,7 +77,7 @@ def _work(application: Application, engine: Engine, stop: threading.Event) -> No
                     if claimed.batch_id is None:
                         stop.wait(POLL)
                     else:
-                        _run(job, instance, claimed.batch_id, claimed.claimed)
+                        _run(job, instance, claimed.batch_id, claimed.claimed, stop)
                 return
             stop.wait(AFTER_TROUBLE)
 
@@ -85,25 +85,37 @@ def _work(application: Application, engine: Engine, stop: threading.Event) -> No
 @contextmanager
 def _patiently() -> Iterator[None]:
     """A database that does not answer is asked again."""
+    from dagster_postgres.utils import DagsterPostgresException
+
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, DagsterPostgresException) as error:
         log.warning("the database does not answer", kind=type(error).__name__)
 
 
-def _run(job: Any, instance: Any, batch_id: "UUID", events: int) -> None:
-    """One run, visible as all others are. A batch whose run died is closed by the sensor that mends
-    batches, and its events come again when their lease ends."""
+def _run(job: Any, instance: Any, batch_id: "UUID", events: int, stop: threading.Event) -> None:
+    """One run, visible as all others are; another one where the database left it, to go on with the
+    batch. A batch whose run died otherwise is closed by the sensor that mends batches, and its
+    events come again when their lease ends."""
     from integration_pipelines.cli.sync import ONCE
     from integration_pipelines.defs.jobs import run_config, run_tags
 
     try:
-        result = job.execute_in_process(
-            run_config=run_config(batch_id),
-            tags=run_tags(batch_id, events=events) | ONCE,
-            instance=instance,
-            raise_on_error=False,
-        )
-        log.info("worked on events", events=events, run_id=result.run_id, succeeded=result.success)
+        while not stop.is_set():
+            with _patiently():
+                result = job.execute_in_process(
+                    run_config=run_config(batch_id),
+                    tags=run_tags(batch_id, events=events) | ONCE,
+                    instance=instance,
+                    raise_on_error=False,
+                )
+                log.info(
+                    "worked on events",
+                    events=events,
+                    run_id=result.run_id,
+                    succeeded=result.success,
+                )
+                return
+            stop.wait(AFTER_TROUBLE)
     except Exception as error:
         log.error("a run ended", kind=type(error).__name__, batch_id=str(batch_id))

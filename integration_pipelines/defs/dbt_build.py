@@ -289,7 +289,7 @@ class Build:
 def warm_up(settings: Settings, engine: Engine) -> None:
     """Import dbt and parse the project, and make views and tables that are not there, empty: what
     the first build does otherwise."""
-    with _building(settings, engine) as dbt:
+    with _building(settings, engine) as (dbt, _):
         if _is_current(dbt):
             _manifest()
             _test_queries()
@@ -322,7 +322,7 @@ def build(
     One build at a time, whoever asks; the others wait. A failing test is a result, and so is a
     model that cannot be built. Raises BuildError where dbt itself fails.
     """
-    with _building(settings, engine) as dbt:
+    with _building(settings, engine) as (dbt, lock):
         current = _is_current(dbt)
         tests: Collection[str] | None = None
         if not current:
@@ -337,7 +337,7 @@ def build(
         if not everyone:
             return None
         made = _merged(
-            everyone, _write_audit_publish(settings, engine, dbt, everyone, tables, tests)
+            everyone, _write_audit_publish(settings, engine, dbt, lock, everyone, tables, tests)
         )
         if not made.broken:
             _leave(engine, everyone if tables is None else entered)
@@ -350,7 +350,7 @@ def build(
 def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
     """Run ``tests`` (unique ids) over all venues' rows as they are published; otherwise as
     build()."""
-    with _building(settings, engine) as dbt:
+    with _building(settings, engine) as (dbt, _):
         _, entered, everyone = _enter(engine, (), and_built=True)
         if not everyone:
             return None
@@ -362,12 +362,13 @@ def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> 
 
 
 @contextmanager
-def _building(settings: Settings, engine: Engine) -> Iterator[Engine]:
-    """The one build under way: dbt's engine, with every view there and no candidate."""
-    with _alone(engine), _dbt_engine(settings) as dbt, _connected(settings):
+def _building(settings: Settings, engine: Engine) -> Iterator[tuple[Engine, Connection]]:
+    """The one build under way: dbt's engine, with every view there and no candidate, and the
+    session that holds the lock of builds."""
+    with _alone(engine) as lock, _dbt_engine(settings) as dbt, _connected(settings):
         _make_views(settings, dbt)
         _drop_candidates(dbt)
-        yield dbt
+        yield dbt, lock
 
 
 _Part = tuple[Sequence[str], list[Built], Mapping[str, Sequence[str]]]
@@ -381,11 +382,13 @@ def _write_audit_publish(
     settings: Settings,
     engine: Engine,
     dbt: Engine,
+    lock: Connection,
     venue_ids: Sequence[str],
     tables: Collection[str] | None,
     tests: Collection[str] | None,
 ) -> Iterator[_Part]:
-    """Build all venues together, or in halves where rows of some of them break a model."""
+    """Build all venues together, or in halves where rows of some of them break a model. Raises
+    OperationalError where the database went away meanwhile: that speaks against no venue."""
     waiting, broken = [list(venue_ids)], 0
     while waiting:
         part = waiting.pop()
@@ -393,6 +396,7 @@ def _write_audit_publish(
         done = _run(settings, tables)
         if not _errors(done):
             done += _audit(dbt, tests, part)
+        lock.execute(select(1))
         if errors := _errors(done):
             if len(part) > 1 and broken < BROKEN_AT_MOST:
                 half = len(part) // 2
@@ -653,11 +657,11 @@ BUILD_LOCK = 0x64627420
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
+def _alone(engine: Engine) -> Iterator[Connection]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
         session.execute(select(func.pg_advisory_lock(BUILD_LOCK)))
         try:
-            yield
+            yield session
         finally:
             session.invalidate()
 

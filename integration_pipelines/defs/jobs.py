@@ -11,11 +11,16 @@ of any venue could be read, and where dbt cannot build.
     )
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import dagster as dg
+import psycopg
+from dagster_postgres.utils import DagsterPostgresException
 from pydantic import Field
+from sqlalchemy.exc import OperationalError
 
 from integration_pipelines.core.events.claims import Landing, begin, settle
 from integration_pipelines.core.ingest import StreamResult
@@ -53,6 +58,11 @@ CONCURRENCY = 8
 LOCK_WAIT_OF_EVENTS = 5.0
 """A first load may hold a connection for hours: its events come again, and the others of the run
 do not wait."""
+
+
+OUTAGE_TRIES = 6
+OUTAGE_WAIT = 5.0
+"""Seconds. What it takes longer than these tries, a later run goes on with."""
 
 
 class BatchConfig(dg.Config):
@@ -95,7 +105,18 @@ def run_tags(batch_id: UUID | str, *, events: int | None = None) -> dict[str, st
     }
 
 
+@contextmanager
+def _outliving_the_database() -> Iterator[None]:
+    """A step whose database goes away is done again in its run, and goes on with what is not done;
+    a run that ended with its step would leave what has landed unpublished."""
+    try:
+        yield
+    except (OperationalError, psycopg.OperationalError, DagsterPostgresException) as error:
+        raise dg.RetryRequested(max_retries=OUTAGE_TRIES, seconds_to_wait=OUTAGE_WAIT) from error
+
+
 @dg.op(required_resource_keys={"pipeline", *PROVIDERS}, out=dg.Out(dg.Nothing))
+@_outliving_the_database()
 def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
     """Sync every connection of the batch that is not done yet; one's trouble is its own outcome.
 
@@ -175,6 +196,7 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
     ins={"synced": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
 )
+@_outliving_the_database()
 def publish(context: dg.OpExecutionContext, config: PublishConfig, pipeline: Pipeline) -> None:
     """Rebuild the canonical tables of the venues that the batch changed, by one dbt build: where
     single streams were asked for, only what is made of them."""

@@ -43,9 +43,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
             configure_logging(self._settings.app_env)
             self._held.enter_context(present(self._engine, context.run.run_id))
             # Otherwise Dagster opens a connection for each thing it stores: a quarter of the time
-            # of a small run.
+            # of a small run. It does not look whether one that it keeps still lives: none is kept
+            # for as long as a server takes to be gone and back.
             context.instance.optimize_for_webserver(
-                statement_timeout=60_000, pool_recycle=600, max_overflow=5
+                statement_timeout=60_000, pool_recycle=1, max_overflow=5
             )
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

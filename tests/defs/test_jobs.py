@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,24 @@ from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.mapping import read_rule, set_rule
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import dbt_build_venues, sync_batches, sync_logs
+from integration_pipelines.core.tables import (
+    dbt_build_venues,
+    publications,
+    sync_batches,
+    sync_logs,
+)
 from integration_pipelines.definitions import defs
+from integration_pipelines.defs import jobs
 from integration_pipelines.defs.jobs import BATCH_TAG, run_config
 from tests.canary import every_row
+from tests.faults.moments import until
+
+END_OTHERS = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 
 @pytest.fixture
@@ -144,6 +159,34 @@ def test_what_a_killed_run_changed_is_published_by_the_run_that_takes_its_batch_
         synced_by = set(session.scalars(select(sync_logs.c.run_id)))
     assert again.run_id not in synced_by, "what was done is not done again"
     assert recorded("analytics/payments") == {"a-room"}
+
+
+def test_a_build_whose_database_goes_away_refuses_nobody_and_is_done_again_in_its_run(
+    hall: Any,
+    run: Any,
+    analyst: Engine,
+    owner_engine: Engine,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "OUTAGE_WAIT", 0)
+    hall("a-room")
+    assert run(only=["sync"]).success
+    with pipeline_engine.connect() as session:
+        batch_id = session.scalars(select(sync_batches.c.batch_id)).one()
+    with ThreadPoolExecutor(1) as pool, owner_engine.begin() as session:
+        session.execute(text("LOCK TABLE raw_stripe.charges"))
+        publishing = pool.submit(run, batch_id=batch_id)
+        until(lambda: session.scalar(WAITING), "dbt reads charges")
+        session.execute(END_OTHERS)
+        session.commit()
+        result = publishing.result()
+    assert result.success
+    again = [event.step_key for event in result.all_node_events if event.is_step_restarted]
+    assert again == ["publish"]
+    assert venues_in(analyst, "analytics.payments") == {"a-room"}
+    with pipeline_engine.connect() as session:
+        assert set(session.scalars(select(publications.c.stale_since))) == {None}
 
 
 def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes_and_quotes_no_row(

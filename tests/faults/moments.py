@@ -1,15 +1,26 @@
-"""Faults that tell the test when a request comes, and hold it there."""
+"""Moments: faults that tell the test when a request comes and hold it there, and what else is
+waited for or ended."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
+from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.embedded_postgres import status
+from integration_pipelines.core.settings import Settings
 from provider_sandbox import Fault
 from provider_sandbox.messages import Provider, Request
 
 PATIENCE = 120.0
+DOWN_FOR = 1.0
+"""Seconds that a database is away, before it is brought back."""
 
 
 @dataclass(slots=True)
@@ -57,3 +68,20 @@ def until(true: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"not in {PATIENCE:.0f} s: {what}"
         time.sleep(0.02)
     return value
+
+
+def end_server(data_path: Path, order: signal.Signals) -> None:
+    """End the embedded server of ``data_path`` as an operator or an accident does."""
+    pid = status(data_path).pid
+    assert pid is not None
+    os.kill(pid, order)
+    until(lambda: not status(data_path).running, f"the server is gone after {order.name}")
+
+
+def analysts(settings: Settings, query: str) -> list[Any]:
+    """Rows of ``query``, as analysts of all venues see them."""
+    engine = create_engine(settings, Role.ANALYST_ALL)
+    with engine.connect() as session:
+        rows = session.execute(text(query)).all()
+    engine.dispose()
+    return list(rows)

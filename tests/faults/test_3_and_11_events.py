@@ -9,22 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import Engine, text
 
 from development.processes import Child, Processes, free_port
 from integration_pipelines.core.credentials import Keeper
-from integration_pipelines.core.database import Role, create_engine
 from integration_pipelines.core.events.endpoints import ensure_application, ensure_connection, leave
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.instance import WORKSPACE
-from integration_pipelines.instance import environment as environment_of
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.quickbooks.webhooks import FORMATS
 from tests.conftest import NewDatabase
 from tests.connected import ConnectedVenue
-from tests.faults.moments import Hold, until
+from tests.faults.moments import Hold, analysts, until
 from tests.providers.accounts import KINDS
 
 COMMAND = Path(sys.executable).with_name("integrations")
@@ -111,34 +107,6 @@ def hall(
     return connect
 
 
-@pytest.fixture
-def start_daemon(
-    children: Processes, here: dict[str, str], settings: Settings
-) -> Callable[[], Child]:
-    """Start Dagster's daemon, which starts a code server, which starts the runs."""
-
-    def start() -> Child:
-        command = [COMMAND.with_name("dagster-daemon"), "run", "-w", WORKSPACE]
-        return children.start("daemon", command, env=here | environment_of(settings))
-
-    return start
-
-
-def runs(settings: Settings) -> list[Any]:
-    """Runs that a sensor asked for: key, status, and whether it is one started again."""
-    engine = create_engine(settings, Role.DAGSTER)
-    with engine.connect() as session:
-        found = session.execute(
-            text(
-                "SELECT k.value AS key, r.status, a.value IS NOT NULL AS again FROM runs r"
-                " JOIN run_tags k ON k.run_id = r.run_id AND k.key = 'dagster/run_key'"
-                " LEFT JOIN run_tags a ON a.run_id = r.run_id AND a.key = 'dagster/parent_run_id'"
-            )
-        ).all()
-    engine.dispose()
-    return list(found)
-
-
 def of_account(sandbox: Sandbox, hall: ConnectedVenue) -> Any:
     return getattr(sandbox, hall.provider.name).account(hall.connection.venue_id)
 
@@ -148,14 +116,6 @@ def events(engine: Engine) -> dict[str, int]:
     asked = text("SELECT status, count(*) FROM control.integration_webhooks GROUP BY 1")
     with engine.connect() as session:
         return {row.status: row.count for row in session.execute(asked)}
-
-
-def analysts(settings: Settings, query: str) -> list[Any]:
-    engine = create_engine(settings, Role.ANALYST_ALL)
-    with engine.connect() as session:
-        rows = session.execute(text(query)).all()
-    engine.dispose()
-    return list(rows)
 
 
 def settled(sandbox: Sandbox, engine: Engine) -> Callable[[], bool]:
@@ -295,33 +255,3 @@ def test_a_worker_killed_in_the_midst_of_a_run_loses_no_event_and_doubles_none(
     assert here.payloads("customers")[customer]["name"] == "Read twice"
     worker_again.process.terminate()
     assert worker_again.process.wait(30) == 0
-
-
-def test_3_a_run_killed_with_the_daemon_and_the_code_server_ends_and_is_taken_up_again(
-    sandbox: Sandbox,
-    hall: Callable[..., ConnectedVenue],
-    start_daemon: Callable[[], Child],
-    settings: Settings,
-    pipeline_engine: Engine,
-) -> None:
-    here = hall("stripe")
-    account = of_account(sandbox, here)
-    daemon = start_daemon()
-    customer = account.ids("customers")[0]
-    hold = sandbox.faults.add(Hold(path=f"/v1/customers/{customer}"))
-    account.economy.update("customers", customer, {"name": "Read twice"})
-    until(lambda: hold.struck, "the object is asked for")
-    began = psutil.Process(daemon.process.pid)
-    for each in [began, *began.children(recursive=True)]:
-        each.kill()
-    daemon.process.wait(10)
-    hold.release()
-    assert [run.status for run in runs(settings)] == ["STARTED"]
-    assert events(pipeline_engine) == {"claimed": 1}
-    start_daemon()
-    until(lambda: "FAILURE" in {run.status for run in runs(settings)}, "the run is given up")
-    until(settled(sandbox, pipeline_engine), "the event is done")
-    assert events(pipeline_engine) == {"done": 1}
-    assert [run.status for run in runs(settings) if not run.again] == ["FAILURE"]
-    assert len([run for run in runs(settings) if run.again]) == 1
-    assert here.payloads("customers")[customer]["name"] == "Read twice"

@@ -7,65 +7,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import URL
 
-from integration_pipelines.core import database
-from integration_pipelines.core.embedded_postgres import (
-    DATABASE,
-    HOST,
-    OWNER,
-    Server,
-    embedded_postgres,
-    revive,
-    status,
-)
-from integration_pipelines.core.settings import AppEnv, Settings
-from integration_pipelines.providers import PROVIDERS
+from integration_pipelines.core.embedded_postgres import revive
+from integration_pipelines.core.settings import Settings
 from provider_sandbox import Sandbox
-from tests.faults.moments import Hold, until
+from tests.faults.moments import DOWN_FOR, Hold, end_server, until
 from tests.providers.stripe.conftest import ConnectedVenue, ConnectStripe
 from tests.stripe_ledger import connected, differences, open_account
 
 ROWS = {"charges": 2_000, "payment_intents": 500}
-DOWN_FOR = 1.0
-
-
-@pytest.fixture(scope="module")
-def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mortal")
-
-
-@pytest.fixture(scope="module")
-def server(data_path: Path) -> Iterator[Server]:
-    """A server of this module's own, to be killed."""
-    with embedded_postgres(data_path, configuration={"fsync": "off"}) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mortal(server: Server, data_path: Path) -> Settings:
-    """Settings whose DATABASE_URL leads to that server: nobody but an operator revives it."""
-    url = URL.create(
-        database.PSYCOPG,
-        username=OWNER,
-        password=server.owner_password,
-        host=HOST,
-        port=server.port,
-        database=DATABASE,
-    )
-    settings = Settings(
-        app_env=AppEnv.TEST,
-        database_url=SecretStr(url.render_as_string(hide_password=False)),
-        data_dir=data_path,
-    )
-    database.initialise(settings, PROVIDERS.values())
-    return settings
 
 
 @pytest.fixture
@@ -77,13 +31,6 @@ def settings(mortal: Settings) -> Settings:
 def small_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     syncing = importlib.import_module("integration_pipelines.core.ingest.sync")
     monkeypatch.setattr(syncing, "CHECKPOINT_ROWS", 500)
-
-
-def end_server(data_path: Path, order: signal.Signals) -> None:
-    pid = status(data_path).pid
-    assert pid is not None
-    os.kill(pid, order)
-    until(lambda: not status(data_path).running, f"the server is gone after {order.name}")
 
 
 def charges_landed(venue: ConnectedVenue) -> int:
