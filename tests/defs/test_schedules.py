@@ -10,7 +10,13 @@ import pytest
 from sqlalchemy import Engine, delete, func, insert, select
 
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.tables import integration_costs, sync_batches, sync_cursors
+from integration_pipelines.core.tables import (
+    integration_costs,
+    sync_batches,
+    sync_cursors,
+    sync_logs,
+    webhook_endpoints,
+)
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs import schedules
 from integration_pipelines.defs.resources import resources
@@ -29,12 +35,12 @@ def tick(instance: dg.DagsterInstance, name: str) -> list[Any]:
     return list(evaluated(instance, name).run_requests or [])
 
 
-def evaluated(instance: dg.DagsterInstance, name: str) -> Any:
+def evaluated(instance: dg.DagsterInstance, name: str, *, minute: int = 0) -> Any:
     schedule = defs.get_repository_def().get_schedule_def(name)
     context = dg.build_schedule_context(
         instance=instance,
         resources=resources(),
-        scheduled_execution_time=datetime(2026, 3, 1, 3, tzinfo=UTC),
+        scheduled_execution_time=datetime(2026, 3, 1, 3, minute, tzinfo=UTC),
     )
     with context:
         return schedule.evaluate_tick(context)
@@ -144,3 +150,32 @@ def test_where_the_months_reads_are_spent_syncs_are_rare_and_say_so(
     assert chosen() == list(CAPTURED), "one read for all, and nothing that costs more"
     assert request.tags["slowed"].startswith(words)
     assert "their changes are read once a week" in request.tags["slowed"]
+
+
+def test_endpoints_are_looked_at_once_an_hour_and_as_soon_as_an_audience_appears(
+    instance: dg.DagsterInstance,
+    venue: Callable[..., str],
+    connect: Callable[..., UUID],
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WEBHOOK_BASE_URL", "http://127.0.0.1:9")
+    here = {"venue_id": venue("hall"), "provider": "mailchimp", "account_id": "mc-1"}
+    here["connection_id"] = connect(*here.values())
+
+    def is_asked(minute: int) -> bool:
+        return bool(evaluated(instance, "webhook_registration", minute=minute).run_requests)
+
+    assert is_asked(10), "a new connection has no endpoint"
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        looked = insert(webhook_endpoints).values(**here, path_hash=b"p", checked_at=func.now())
+        session.execute(looked)
+    assert not is_asked(20)
+    assert is_asked(0), "those that serve all venues"
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        read = {"sync_id": uuid4(), "stream": "lists", "mode": "incremental", "inserted": 1}
+        ended = {"outcome": "succeeded", "finished_at": func.now()}
+        session.execute(insert(sync_logs).values(**here, **read, **ended))
+    assert is_asked(20), "an audience has appeared"
