@@ -58,6 +58,32 @@ def test_a_started_run_that_nobody_works_on_has_failed(
     assert look() == dg.DagsterRunStatus.FAILURE
 
 
+def test_the_batch_of_a_killed_worker_gets_a_run_and_what_a_person_asked_for_does_not(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_runs, "GRACE", GRACE * 0)
+    of_worker, of_person = uuid4(), uuid4()
+    for batch_id, tags in (
+        (of_worker, run_tags(of_worker, events=3)),
+        (of_person, run_tags(of_person)),
+    ):
+        instance.create_run_for_job(
+            defs.resolve_job_def("sync_venues"),
+            run_config=run_config(batch_id),
+            tags=tags,
+            status=dg.DagsterRunStatus.STARTED,
+        )
+    sensor = defs.get_repository_def().get_sensor_def("lost_runs")
+    with dg.build_sensor_context(instance=instance, resources=resources()) as context:
+        told = sensor(context)
+    assert isinstance(told, dg.SensorResult)
+    assert told.run_requests is not None
+    (request,) = told.run_requests
+    assert request.run_key == str(of_worker)
+    assert request.tags.items() >= run_tags(of_worker, events=3).items()
+    assert request.run_config == run_config(of_worker)
+
+
 def locks(engine: Engine) -> list[object]:
     with engine.connect() as session:
         asked = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database ="
