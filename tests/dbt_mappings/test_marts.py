@@ -33,6 +33,7 @@ def built(warehouse: Warehouse) -> Warehouse:
     land_crowd(warehouse)
     land_campaigns(warehouse)
     land_payouts(warehouse)
+    land_sales(warehouse)
     land_stock(warehouse)
     outcomes = not_passed(warehouse.build())
     wrong = {name for name, status in outcomes.items() if status != "warn"}
@@ -351,6 +352,207 @@ def test_a_payout_says_what_it_is_made_of(built: Warehouse) -> None:
     assert row["payment_amount"] == Decimal("26.00")
     assert row["fee_amount"] == Decimal("1.00")
     assert row["lines_amount"] == row["payout_amount"] == row["deposit_amount"] == Decimal("25.00")
+
+
+# Sales and books.
+
+TILL = "till"
+"""A venue of New York whose day ends at four and whose books are in dinars; its clocks go forward
+on 8 March 2026."""
+
+
+def land_sales(warehouse: Warehouse) -> None:
+    """Every kind of difference between processors, books and their report, and what is none."""
+    warehouse.add_venue(TILL, timezone="America/New_York", day_starts_at=time(4))
+    # Name, instant, currency, amount, and tax and tip of it.
+    charges: list[tuple[str, str, str, int, int, int]] = [
+        ("before", "2026-02-20T17:00Z", "kwd", 100, 0, 0),
+        ("night", "2026-03-08T07:59Z", "kwd", 12_345, 345, 1_000),  # 3:59, an hour after 1:59
+        ("morning", "2026-03-08T08:00Z", "kwd", 5_000, 400, 100),
+        ("late", "2026-03-10T07:59Z", "kwd", 700, 0, 0),
+        ("yen", "2026-03-11T17:00Z", "jpy", 5_000, 0, 0),
+    ]
+    for name, instant, currency, amount, tax, tip in charges:
+        created = int(datetime.fromisoformat(instant).timestamp())
+        money = {"created": created, "currency": currency, "amount": amount}
+        charge = money | {
+            "id": f"ch_{name}",
+            "amount_captured": amount,
+            "captured": True,
+            "status": "succeeded",
+            "payment_intent": f"pi_{name}",
+        }
+        details = {"tip": {"amount": tip}, "tax": {"total_tax_amount": tax}}
+        warehouse.land(TILL, "charges", charge)
+        warehouse.land(
+            TILL, "payment_intents", money | {"id": f"pi_{name}", "amount_details": details}
+        )
+    half = {
+        "id": "re_morning",
+        "charge": "ch_morning",
+        "created": int(datetime.fromisoformat("2026-03-08T20:00Z").timestamp()),
+        "currency": "kwd",
+        "amount": 2_500,
+        "status": "succeeded",
+    }
+    warehouse.land(TILL, "refunds", half)
+    accounts = [
+        {
+            "Id": id,
+            "Name": name,
+            "FullyQualifiedName": name,
+            "AccountType": kind,
+            "Classification": "Asset" if kind == "Bank" else "Revenue",
+            "CurrencyRef": {"value": "KWD"},
+            "Active": True,
+        }
+        for id, name, kind in [
+            ("1", "Tickets", "Income"),
+            ("2", "Bar", "Income"),
+            ("3", "Cloakroom", "Income"),
+            ("4", "Hire", "Income"),
+            ("5", "Discounts", "Income"),
+            ("6", "Interest", "Other Income"),
+            ("7", "Bank", "Bank"),
+        ]
+    ]
+    land_books(warehouse, "accounts", *accounts)
+    land_books(warehouse, "items", {"Id": "8", "Name": "Pint", "IncomeAccountRef": {"value": "2"}})
+
+    def document(id: str, day: str, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        common = {"Id": id, "TxnDate": day, "CurrencyRef": {"value": "KWD"}, "TotalAmt": 1}
+        return common | {"Line": list(lines)} | fields
+
+    def sold(amount: float, **to: Any) -> dict[str, Any]:
+        return {"DetailType": "SalesItemLineDetail", "Amount": amount, "SalesItemLineDetail": to}
+
+    tickets, hire = {"ItemAccountRef": {"value": "1"}}, {"ItemAccountRef": {"value": "4"}}
+    bar = {"ItemRef": {"value": "8"}}
+    discount = {
+        "DetailType": "DiscountLineDetail",
+        "Amount": 1,
+        "DiscountLineDetail": {"DiscountAccountRef": {"value": "5"}},
+    }
+    subtotal = {"DetailType": "SubTotalLineDetail", "Amount": 12}
+    land_books(
+        warehouse,
+        "sales_receipts",
+        document("20", "2026-03-07", sold(12, **tickets), subtotal, discount),
+        document("21", "2026-03-08", sold(4.5, **bar)),
+    )
+    deleted = document("22", "2026-03-08", sold(99, **bar))
+    land_books(warehouse, "sales_receipts", deleted, deleted_at=NOON)
+    land_books(warehouse, "refund_receipts", document("23", "2026-03-08", sold(2, **bar)))
+    dollars = {"CurrencyRef": {"value": "USD"}, "ExchangeRate": 0.307}
+    land_books(warehouse, "invoices", document("24", "2026-03-10", sold(100.01, **hire), **dollars))
+    land_books(warehouse, "credit_memos", document("25", "2026-03-10", sold(0.25, **bar)))
+    postings = [("Debit", "7"), ("Credit", "6")]
+    journal = [
+        {
+            "Id": str(place),
+            "DetailType": "JournalEntryLineDetail",
+            "Amount": 3,
+            "JournalEntryLineDetail": {"PostingType": way, "AccountRef": {"value": id}},
+        }
+        for place, (way, id) in enumerate(postings)
+    ]
+    land_books(warehouse, "journal_entries", document("26", "2026-03-10", *journal))
+    cash = {
+        "DetailType": "DepositLineDetail",
+        "Amount": 4,
+        "DepositLineDetail": {"AccountRef": {"value": "2"}},
+    }
+    land_books(warehouse, "deposits", document("27", "2026-04-01", cash))
+    reported = [("1", "12.000"), ("2", "2.500"), ("3", "1.250"), ("5", "-1.000"), ("6", "3.000")]
+    for basis in ("Accrual", "Cash"):
+        rows = [
+            {"ColData": [{"value": f"account {id}", "id": id}, {"value": amount}], "type": "Data"}
+            for id, amount in (reported if basis == "Accrual" else reported[:1])
+        ]
+        report = {
+            "Header": {
+                "ReportName": "ProfitAndLoss",
+                "ReportBasis": basis,
+                "StartPeriod": "2026-03-01",
+                "EndPeriod": "2026-03-31",
+                "Currency": "KWD",
+            },
+            "Columns": {
+                "Column": [
+                    {"ColTitle": "", "ColType": "Account"},
+                    {"ColTitle": "Total", "ColType": "Money"},
+                ]
+            },
+            "Rows": {"Row": rows},
+        }
+        land_books(warehouse, "profit_and_loss", report, ids=[f"{basis}/2026-03"])
+
+
+def land_books(warehouse: Warehouse, stream: str, *bodies: dict[str, Any], **how: Any) -> None:
+    ids = how.pop("ids", None) or [body["Id"] for body in bodies]
+    warehouse.land(TILL, stream, *bodies, provider="quickbooks", ids=ids, **how)
+
+
+SALES = {
+    ("day", "KWD", "2026-02-20"): ("before_the_books", None),
+    ("day", "KWD", "2026-03-07"): ("matched", "0"),
+    ("day", "KWD", "2026-03-08"): ("differs", "0.250"),
+    ("day", "KWD", "2026-03-09"): ("not_in_books", "-0.700"),
+    ("day", "KWD", "2026-03-10"): ("not_at_processors", "30.453"),
+    ("day", "JPY", "2026-03-11"): ("other_currency", None),
+    ("day", "KWD", "2026-04-01"): ("not_at_processors", "4.000"),
+    ("month", "KWD", "2026-02-01"): ("before_the_books", None),
+    ("month", "KWD", "2026-03-01"): ("differs", "30.003"),
+    ("month", "JPY", "2026-03-01"): ("other_currency", None),
+    ("month", "KWD", "2026-04-01"): ("not_at_processors", "4.000"),
+}
+"""By period, currency and first day: the status, and books less processors."""
+REPORTED = {
+    ("2026-03-01", "Tickets"): ("matched", "0"),
+    ("2026-03-01", "Discounts"): ("matched", "0"),
+    ("2026-03-01", "Bar"): ("differs", "-0.250"),
+    ("2026-03-01", "Cloakroom"): ("not_in_books", "-1.250"),
+    ("2026-03-01", "Hire"): ("not_in_report", "30.703"),
+    ("2026-04-01", "Bar"): ("no_report", None),
+}
+"""By month and account: the status, and books less report."""
+
+
+def test_every_difference_between_sales_and_books_is_found_and_no_other(built: Warehouse) -> None:
+    def exact(expected: dict[Any, tuple[str, str | None]]) -> dict[Any, Any]:
+        return {key: (status, by and Decimal(by)) for key, (status, by) in expected.items()}
+
+    rows = built.rows(
+        "SELECT *, starts_on::text AS first FROM marts.sales_to_books WHERE venue_id = :till",
+        till=TILL,
+    )
+    together = {
+        (row["period"], row["currency"], row["first"]): row
+        for row in rows
+        if row["ledger_account_id"] is None
+    }
+    assert {
+        key: (row["sales_status"], row["sales_difference"]) for key, row in together.items()
+    } == exact(SALES)
+    accounts = [row for row in rows if row["ledger_account_id"] is not None]
+    months = {
+        (row["first"], row["ledger_account_name"]): (row["report_status"], row["report_difference"])
+        for row in accounts
+        if row["period"] == "month"
+    }
+    assert months == exact(REPORTED)
+    for row in accounts:
+        month = (f"{row['first'][:7]}-01", row["ledger_account_name"])
+        assert row["report_status"] == REPORTED[month][0], "a day stands as its month does"
+        assert row["sales_status"] is row["processor_amount"] is None
+    march = together["month", "KWD", "2026-03-01"]
+    assert march["report_status"] == "differs"
+    assert march["differing_accounts"] == ["Bar", "Cloakroom", "Hire"]
+    assert march["processor_amount"] == Decimal("13.950")
+    assert march["books_amount"] == Decimal("43.953")
+    assert march["report_amount"] == Decimal("14.750")
+    alone = built.rows("SELECT * FROM marts.sales_to_books WHERE venue_id = 'hall'")
+    assert {row["sales_status"] for row in alone} == {"no_books"}
 
 
 # Stock.

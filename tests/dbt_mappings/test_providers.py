@@ -359,6 +359,54 @@ def posted(account: Any) -> dict[tuple[str, str, str, str], Decimal]:
     return found
 
 
+def test_l_sales_are_held_to_the_books_by_account_day_and_month_and_to_quickbooks_own_report(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    """Over all venues with books; that of several currencies has them in its own."""
+    for (venue_id, provider), account in accounts.items():
+        if provider != "quickbooks":
+            continue
+        income = {
+            one["Id"] for one in account.objects("accounts") if one["AccountType"] == "Income"
+        }
+        true: dict[tuple[str, date, str], Decimal] = defaultdict(Decimal)
+        for entry in account.books.basis("Accrual"):
+            for id, amount in entry.postings:
+                if id in income:
+                    day = date.fromisoformat(entry.date)
+                    true["day", day, id] -= amount
+                    true["month", day.replace(day=1), id] -= amount
+        rows = warehouse.rows(
+            "SELECT * FROM marts.sales_to_books WHERE venue_id = :venue"
+            " AND ledger_account_id IS NOT NULL",
+            venue=venue_id,
+        )
+        found = {
+            (row["period"], row["starts_on"], row["ledger_account_id"]): row["books_amount"]
+            for row in rows
+        }
+        assert {key: amount for key, amount in found.items() if amount} == {
+            key: amount for key, amount in true.items() if amount
+        }
+        assert {row["currency"] for row in rows} == {account.currency}
+        expected = "matched" if venue_id in BOOKS else "no_report"
+        assert {row["report_status"] for row in rows} == {expected}
+        if venue_id in BOOKS:
+            assert {(row["report_amount"] or 0) for row in rows if row["period"] == "month"} == {
+                amount for (period, *_), amount in true.items() if period == "month"
+            }
+    taken = warehouse.rows(
+        "SELECT s.processor_amount_minor AS amount, d.gross_amount_minor - d.tax_amount_minor"
+        " - d.tip_amount_minor AS sold, d.refund_amount_minor AS refunded"
+        " FROM marts.daily_revenue d LEFT JOIN marts.sales_to_books s"
+        " ON s.venue_id = d.venue_id AND s.period = 'day' AND s.starts_on = d.business_date"
+        " AND s.currency = d.currency AND s.ledger_account_id IS NULL"
+    )
+    for row in taken:
+        assert row["sold"] - row["refunded"] <= row["amount"] <= row["sold"]
+        assert row["refunded"] or row["amount"] == row["sold"]
+
+
 def test_a_reports_frame_and_its_rows_are_the_same(
     accounts: dict[tuple[str, str], Any], warehouse: Warehouse
 ) -> None:

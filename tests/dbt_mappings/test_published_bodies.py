@@ -2,6 +2,7 @@
 through all models."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,10 @@ from integration_pipelines.providers.square.streams import STREAMS as SQUARES
 from tests.dbt_mappings.conftest import Warehouse, not_passed
 from tests.providers.square import test_published_bodies as square
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "provider_reference" / "stripe"
+ROOT = Path(__file__).parents[2]
+REFERENCE = (
+    Path(os.environ.get("PROVIDER_REFERENCE", ROOT.parent / "shared/provider_reference")) / "stripe"
+)
 pytestmark = pytest.mark.skipif(
     not REFERENCE.is_dir(), reason=f"Stripe's published bodies are not at {REFERENCE}"
 )

@@ -56,6 +56,7 @@ select
     lines.report,
     raw.payload #>> '{Header,ReportBasis}' as basis,
     raw.payload #>> '{Header,Currency}' as currency,
+    {{ calendar_date("raw.payload #>> '{Header,StartPeriod}'") }} as period_starts_on,
     lines.place,
     lines.kind,
     array_to_string(
