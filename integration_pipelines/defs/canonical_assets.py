@@ -40,6 +40,7 @@ def check_key(test_id: str) -> dg.AssetCheckKey:
 
 
 def _asset_spec(unique_id: str) -> dg.AssetSpec:
+    """A model as an asset; one that is a view is never materialized."""
     node = project().node(unique_id)
     return dg.AssetSpec(
         asset_key(unique_id),
@@ -90,6 +91,9 @@ def _what_it_tests(test: Mapping[str, Any]) -> str:
         if name != "model"
     ]
     return f"{generic['name'].replace('_', ' ').capitalize()}: {'; '.join(arguments)}."
+
+
+views = [_asset_spec(unique_id) for unique_id in project().views_for_analysts]
 
 
 @dg.multi_asset(

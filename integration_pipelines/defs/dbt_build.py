@@ -97,6 +97,17 @@ class Project:
         return sorted({node["schema"] for node in models if node["resource_type"] == "model"})
 
     @cached_property
+    def views_for_analysts(self) -> list[str]:
+        """Views beside the tables, by unique id: what control tables hold, as it stands now."""
+        return [
+            unique_id
+            for unique_id, node in self.manifest["nodes"].items()
+            if node["resource_type"] == "model"
+            and node["config"]["materialized"] == "view"
+            and node["schema"] != "staging"
+        ]
+
+    @cached_property
     def tests(self) -> dict[str, str]:
         """Tests of tables: unique id of the test, and of the table that it is about."""
         return {test: node for test, node in self._tested.items() if node in self.tables}

@@ -7,11 +7,22 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
+from sqlalchemy.exc import ProgrammingError
 
-from integration_pipelines.core.database import analyst_role, create_engine
+from integration_pipelines.core.database import Role, analyst_role, create_engine, venue_scope
+from integration_pipelines.core.tables import (
+    connections,
+    integration_health,
+    integration_webhooks,
+    publications,
+    sync_cursors,
+    sync_days,
+    sync_logs,
+)
 from integration_pipelines.core.venues import add_venue
 from tests.dbt_mappings.conftest import PROJECT, Warehouse, not_passed
 
@@ -617,6 +628,132 @@ def test_stock_that_is_gone_low_or_soon_gone_is_told(built: Warehouse) -> None:
         "rum": ("below_alert", None),
         "wine": ("gone_soon", Decimal("4.0")),
     }
+
+
+# Health.
+
+
+def connect(warehouse: Warehouse, venue_id: str, account_id: str, **columns: Any) -> None:
+    """A connection to Stripe of which one stream is here, one fails and an event was given up."""
+    sync = {"run_id": None, "mode": "incremental", "account_id": account_id, "provider": "stripe"}
+    with warehouse.owner.begin() as session:
+        venue_scope(session, venue_id)
+        account = {"provider": "stripe", "account_id": account_id, "account_name": "Ana's"}
+        connection_id = session.scalar(
+            insert(connections)
+            .values(venue_id=venue_id, **account, **columns)
+            .returning(connections.c.connection_id)
+        )
+        of = {"venue_id": venue_id, "connection_id": connection_id}
+        cursor = {"state": {}, "sync_id": uuid4()}
+        session.execute(
+            insert(sync_cursors),
+            [
+                of | cursor | {"stream": "charges", "cursor_at": NOON},
+                of | cursor | {"stream": "refunds", "cursor_at": NOON + timedelta(hours=1)},
+            ],
+        )
+        for hour, stream, outcome, kind in [
+            (0, "charges", "succeeded", None),
+            (1, "refunds", "failed", "transient"),
+            (2, "charges", "failed", "access_revoked"),
+            (2, "refunds", "succeeded", None),
+            (3, "refunds", "running", None),
+        ]:
+            started = NOON + timedelta(hours=hour)
+            session.execute(
+                insert(sync_logs).values(
+                    **of | sync,
+                    sync_id=uuid4(),
+                    stream=stream,
+                    outcome=outcome,
+                    error_kind=kind,
+                    error=kind and f"{kind}: ana@mail.example",
+                    started_at=started,
+                    finished_at=None if outcome == "running" else started,
+                )
+            )
+        day = {"provider": "stripe", "stream": "charges", "updated": 5}
+        session.execute(
+            insert(sync_days),
+            [
+                of | day | {"day": FIRST, "inserted": 12, "deleted": 0},
+                of | day | {"day": FIRST + timedelta(days=1), "inserted": 3, "deleted": 5},
+            ],
+        )
+        event = {"provider": "stripe", "event_type": "charge.updated", "payload": {"name": "Ana"}}
+        session.execute(
+            insert(integration_webhooks),
+            [
+                of | event | {"event_id": f"evt_{status}", "status": status}
+                for status in ("dead", "done", "pending")
+            ],
+        )
+        session.execute(
+            insert(integration_health).values(venue_id=venue_id, provider="stripe", breaker="open")
+        )
+
+
+@pytest.fixture(scope="module")
+def connected(built: Warehouse) -> Warehouse:
+    with built.owner.begin() as session:
+        venue_scope(session, "hall")
+        before = {"provider": "stripe", "account_id": "acct_0", "account_name": "Ana's"}
+        session.execute(
+            insert(connections).values(venue_id="hall", status="disconnected", **before)
+        )
+    connect(built, "hall", "acct_1")
+    connect(built, "no-books", "acct_2")
+    with built.dbt.begin() as session:
+        stale = publications.update().values(stale_since=NOON, reasons=["payments: 1 rows"])
+        session.execute(
+            stale.where(
+                publications.c.venue_id == "hall",
+                publications.c.table_name.in_(("analytics.payments", "marts.daily_revenue")),
+            )
+        )
+    return built
+
+
+def test_health_is_how_a_venues_connections_stand_now(connected: Warehouse) -> None:
+    row = connected.row("SELECT * FROM marts.venue_health WHERE venue_id = 'hall'")
+    assert row.pop("connected_at") is not None
+    assert row.pop("published_at") > NOON
+    assert row.pop("behind") > timedelta(0)
+    assert row == {
+        "venue_id": "hall",
+        "provider": "stripe",
+        "account_id": "acct_1",
+        "status": "active",
+        "breaker": "open",
+        "last_synced_at": NOON + timedelta(hours=2),
+        "complete_up_to": NOON,
+        "stream_count": 2,
+        "failing_streams": ["charges"],
+        "error_kinds": ["access_revoked"],
+        "row_count": 10,
+        "dead_letters": 1,
+        "stale_since": NOON,
+        "stale_tables": ["analytics.payments", "marts.daily_revenue"],
+    }
+    other = connected.row("SELECT * FROM marts.venue_health WHERE venue_id = 'no-books'")
+    assert (other["stale_since"], other["stale_tables"]) == (None, [])
+
+
+def test_an_analyst_sees_the_health_of_the_venue_of_the_role_whatever_scope_is_claimed(
+    connected: Warehouse,
+) -> None:
+    seen = {}
+    for role in (analyst_role("hall"), Role.ANALYST_ALL):
+        engine = create_engine(connected.settings, role)
+        with engine.connect() as session:
+            venue_scope(session, "no-books")
+            seen[role] = session.scalars(text("SELECT venue_id FROM marts.venue_health")).all()
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                session.execute(text("SELECT payload FROM control.integration_webhooks"))
+        engine.dispose()
+    assert seen[analyst_role("hall")] == ["hall"]
+    assert sorted(seen[Role.ANALYST_ALL]) == ["hall", "no-books"]
 
 
 # Analysts.

@@ -1046,7 +1046,7 @@ def test_every_column_is_described_and_what_is_described_is_there(
     ):
         there[f"{row['table_schema']}.{row['table_name']}"].add(row["column_name"])
     described = {}
-    for unique_id in project().tables:
+    for unique_id in (*project().tables, *project().views_for_analysts):
         node = project().node(unique_id)
         assert node["description"].startswith("One row per "), unique_id
         assert node["raw_code"].startswith("-- One row per "), unique_id

@@ -43,7 +43,10 @@ def test_what_only_some_runs_need_is_not_imported_by_all() -> None:
 
 
 def test_assets_are_each_providers_streams_and_each_table_of_dbts() -> None:
-    assert GRAPH.get_all_asset_keys() == RAW | BUILT | {INBOX.key, PUBLICATIONS.key, FIELDS.key}
+    health = dg.AssetKey(["marts", "venue_health"])
+    control = {INBOX.key, PUBLICATIONS.key, FIELDS.key}
+    assert GRAPH.get_all_asset_keys() == RAW | BUILT | control | {health}
+    assert "venue_health.sql" in GRAPH.get(health).metadata["model"]
     assert GRAPH.materializable_asset_keys == RAW | BUILT
 
 

@@ -64,6 +64,11 @@ MAY = {
         "field_mappings": "S",
         "dbt_build_venues": "S",
         "publications": "SIU",
+        # Of these, what the view of their health shows.
+        "integration_health": "S",
+        "sync_cursors": "S",
+        "sync_logs": "S",
+        "sync_days": "S",
     },
     Role.PORTAL: {
         "venues": "S",

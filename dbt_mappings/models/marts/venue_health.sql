@@ -1,0 +1,96 @@
+-- One row per venue and provider that was ever connected to it: how the connection stands now.
+{#- A view, for a sync that fails builds nothing, and is what there is to see. -#}
+{{ config(materialized='view', grants={'select': ['analyst', 'analyst_all']}) }}
+
+with connections as (
+    -- The open one, or else the last that was.
+    select distinct on (venue_id, provider)
+        venue_id, provider, connection_id, account_id, status, connected_at
+    from {{ source('control', 'connections') }}
+    order by venue_id, provider, status = 'disconnected', connected_at desc
+),
+
+cursors as (
+    select
+        venue_id,
+        connection_id,
+        count(*) as stream_count,
+        case when bool_and(cursor_at is not null) then min(cursor_at) end as complete_up_to
+    from {{ source('control', 'sync_cursors') }}
+    group by venue_id, connection_id
+),
+
+synced as (
+    select venue_id, connection_id, max(finished_at) as last_synced_at
+    from {{ source('control', 'sync_logs') }}
+    where outcome = 'succeeded'
+    group by venue_id, connection_id
+),
+
+latest as (
+    select distinct on (venue_id, connection_id, stream) venue_id, connection_id, stream, outcome, error_kind
+    from {{ source('control', 'sync_logs') }}
+    where outcome <> 'running'
+    order by venue_id, connection_id, stream, started_at desc
+),
+
+failing as (
+    select
+        venue_id,
+        connection_id,
+        array_agg(stream order by stream) as streams,
+        array_agg(distinct error_kind) filter (where error_kind is not null) as error_kinds
+    from latest
+    where outcome <> 'succeeded'
+    group by venue_id, connection_id
+),
+
+landed as (
+    select venue_id, connection_id, sum(inserted - deleted)::bigint as row_count
+    from {{ source('control', 'sync_days') }}
+    group by venue_id, connection_id
+),
+
+dead_letters as (
+    select venue_id, connection_id, count(*) as event_count
+    from {{ source('control', 'integration_webhooks') }}
+    where status = 'dead'
+    group by venue_id, connection_id
+),
+
+publications as (
+    select
+        venue_id,
+        max(published_at) as published_at,
+        min(stale_since) as stale_since,
+        array_agg(table_name order by table_name) filter (where stale_since is not null) as stale_tables
+    from {{ source('control', 'publications') }}
+    group by venue_id
+)
+
+select
+    connections.venue_id,
+    connections.provider,
+    connections.account_id,
+    connections.status,
+    connections.connected_at,
+    coalesce(health.breaker, 'closed') as breaker,
+    synced.last_synced_at,
+    cursors.complete_up_to,
+    now() - cursors.complete_up_to as behind,
+    coalesce(cursors.stream_count, 0) as stream_count,
+    coalesce(failing.streams, array[]::text[]) as failing_streams,
+    coalesce(failing.error_kinds, array[]::text[]) as error_kinds,
+    coalesce(landed.row_count, 0) as row_count,
+    coalesce(dead_letters.event_count, 0) as dead_letters,
+    publications.published_at,
+    publications.stale_since,
+    coalesce(publications.stale_tables, array[]::text[]) as stale_tables
+from connections
+left join {{ source('control', 'integration_health') }} as health using (venue_id, provider)
+left join synced using (venue_id, connection_id)
+left join cursors using (venue_id, connection_id)
+left join failing using (venue_id, connection_id)
+left join landed using (venue_id, connection_id)
+left join dead_letters using (venue_id, connection_id)
+left join publications using (venue_id)
