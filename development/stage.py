@@ -71,6 +71,7 @@ ACCOUNTS: dict[str, Callable[[StageVenue], dict[str, object]]] = {
         "size": venue.sales // 2,
         "currency": venue.currency,
         "timezone": venue.timezone,
+        "processors": ("stripe", "square"),
     },
 }
 """What each venue's account at a provider is made with."""
@@ -98,8 +99,9 @@ class Truth(NamedTuple):
 class Stage:
     """A running sandbox with the venues' accounts. ``environment`` points our clients at it.
 
-    ``moves``: seconds and happenings of each, or the one step that was played; ``is_new``: nothing
-    was kept of these accounts. ``accounts``: what the sandbox tells of each, by venue and provider.
+    ``moves``: seconds and happenings of each, or the one step that was played, with its arguments;
+    ``is_new``: nothing was kept of these accounts. ``accounts``: what the sandbox tells of each, by
+    venue and provider.
     """
 
     url: str
@@ -125,9 +127,9 @@ class Stage:
         self.save()
         self._play(*move)
 
-    def do(self, venue_id: str, provider: str, step: str) -> dict[str, Any]:
+    def do(self, venue_id: str, provider: str, step: str, *arguments: str) -> dict[str, Any]:
         """Play one step in one account now; what it touched."""
-        move = (venue_id, provider, step)
+        move = (venue_id, provider, step, *arguments)
         self.moves.append(move)
         self.save()
         return self._do(*move)
@@ -144,6 +146,20 @@ class Stage:
                 sums[name.upper()] = Decimal(str(amount)).scaleb(-digits)
         ids = frozenset(told["ids"]) if "ids" in told else None
         return Truth(ids, sums)
+
+    def objects(self, venue_id: str, provider: str, stream: str) -> list[dict[str, Any]]:
+        """What exists at the provider, as its API answers it."""
+        path = f"accounts/{venue_id}/streams/{stream}?objects=true"
+        found: list[dict[str, Any]] = self._ask(provider, "GET", path)["objects"]
+        return found
+
+    def income(self, venue_id: str) -> dict[str, dict[str, Decimal]]:
+        """What the books say was earned, by month (YYYY-MM) and account."""
+        told = self._ask("quickbooks", "GET", f"accounts/{venue_id}/income")
+        return {
+            month: {account: Decimal(amount) for account, amount in amounts.items()}
+            for month, amounts in told.items()
+        }
 
     def register(self, receiver: str) -> None:
         """Have all that happens from now on told to the receiver at this URL."""
@@ -181,9 +197,9 @@ class Stage:
         given = {name: account[name] for name in CREDENTIALS[provider]}
         return json.dumps(given)
 
-    def _do(self, venue_id: str, provider: str, step: str) -> dict[str, Any]:
+    def _do(self, venue_id: str, provider: str, step: str, *arguments: str) -> dict[str, Any]:
         touched: dict[str, Any] = self._ask(
-            provider, "POST", f"accounts/{venue_id}/mutations", do=step
+            provider, "POST", f"accounts/{venue_id}/mutations", do=step, arguments=arguments
         )
         return touched
 

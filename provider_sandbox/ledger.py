@@ -5,10 +5,11 @@ from base64 import b64encode
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from operator import attrgetter
 from random import Random
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -182,6 +183,15 @@ class Clock:
     def set(self, at: int | None) -> None:
         """Stand still at ``at`` from now on; None follows this machine's clock again."""
         self._at = at
+
+
+class PaidOut(NamedTuple):
+    """A payout that the bank has: its day as YYYY-MM-DD, and its amount in the currency's units."""
+
+    id: str
+    arrived: str
+    currency: str
+    amount: Decimal
 
 
 def token(random: Random, length: int = 24) -> str:

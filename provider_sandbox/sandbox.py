@@ -56,6 +56,10 @@ class Sandbox:
             self.quickbooks.name: self.quickbooks,
             self.square.name: self.square,
         }
+        self.quickbooks.processors = {
+            "stripe": lambda slug: self.stripe.account(slug).paid_out(),
+            "square": lambda slug: self.square.account(slug).paid_out(),
+        }
         self.outbox = Outbox(seed)
         for each in (self.stripe, self.mailchimp, self.quickbooks, self.square):
             each.outbox = self.outbox

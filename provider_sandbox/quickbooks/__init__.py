@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from threading import Lock
 from typing import Any
 
 from provider_sandbox.accounts import Accounts
-from provider_sandbox.ledger import Clock, Json, token
+from provider_sandbox.ledger import Clock, Json, PaidOut, token
 from provider_sandbox.limits import Limit
 from provider_sandbox.messages import Request, Response
 from provider_sandbox.quickbooks import api, bulk, faults, oauth, webhooks, xml
@@ -43,7 +43,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
     """All companies of the sandbox, by realm id.
 
     ``now``: the second at which their clocks stand still, None to follow this machine's.
-    ``tokens`` opens them; ``reads`` counts what was read by month (YYYY-MM) over all companies, as
+    ``processors`` give the payouts of another provider's account by its slug. ``tokens`` opens
+    them; ``reads`` counts what was read by month (YYYY-MM) over all companies, as
     Intuit meters it for an application.
     """
 
@@ -60,6 +61,7 @@ class QuickBooks(Accounts[QuickBooksAccount]):
             Random(f"{seed}/quickbooks/webhook"),
             lambda notice, **options: self.outbox.send(notice, **options),
         )
+        self.processors: Mapping[str, Callable[[str], list[PaidOut]]] = {}
         self.reads: Counter[str] = Counter()
         self._requests = Random(f"{seed}/quickbooks/requests")
         self._lock = Lock()
@@ -68,12 +70,13 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         self, slug: str, *, name: str | None = None, size: int = 200, months: float = 3,
         currency: str = "USD", currencies: Sequence[str] = (), country: str | None = None,
         timezone: str | None = None, only: Mapping[str, int] | None = None,
-        seed: int | None = None, now: int | None = None,
+        processors: Sequence[str] = (), seed: int | None = None, now: int | None = None,
     ) -> QuickBooksAccount:  # fmt: skip
         """A new company with about ``size`` sales in so many ``months``, and all else that goes
         with them; the same seed and slug and times give the same company.
 
         ``currency`` is its home currency; with more ``currencies`` it is a company of several.
+        Its deposits follow the payouts of the account of the same slug at each of ``processors``.
         ``only`` gives rows by stream in place of a history (see `bulk`). ``now`` sets its clock.
         Raises ValueError for a field that cannot be.
         """
@@ -84,6 +87,10 @@ class QuickBooks(Accounts[QuickBooksAccount]):
             if one not in USD_VALUE:
                 known = ", ".join(USD_VALUE)
                 raise ValueError(f"currency {one!r} is unknown: give one of {known}")
+        for name in processors:
+            if name not in self.processors:
+                known = ", ".join(self.processors)
+                raise ValueError(f"processor {name!r} is unknown: give some of {known}")
         at_home = PLACES[used[0]]
         random = Random(f"{self.seed if seed is None else seed}/quickbooks/{slug}")
         clock = Clock(self.now if now is None else now)
@@ -95,6 +102,7 @@ class QuickBooks(Accounts[QuickBooksAccount]):
             currency=used[0], currencies=used, timezone=timezone or at_home[1], random=random,
             clock=clock, created=since - DAY,
         )  # fmt: skip
+        account.payouts = {name: partial(self.processors[name], slug) for name in processors}
         account.economy = Economy(account)
         if only is None:
             account.economy.open(size=size, since=since, until=until)
@@ -160,6 +168,7 @@ class QuickBooks(Accounts[QuickBooksAccount]):
         POST   accounts/ACCOUNT/keys       a new grant: tokens that open the company
         GET    accounts/ACCOUNT/streams/REPORT    profit_and_loss, balance_sheet or cash_flow: what
                                            all months come to, by the ledger's balances
+        GET    accounts/ACCOUNT/income     what the books say was earned, by month and account
         DELETE accounts/ACCOUNT/keys       revokes every grant of the company
         POST   accounts/ACCOUNT/expire     its access tokens are expired from now on
         GET    app                         client_id and client_secret, and their reads by month
@@ -185,6 +194,8 @@ class QuickBooks(Accounts[QuickBooksAccount]):
                 return {"revoked": self.tokens.revoke(account.id)}
             case ("POST", "expire"):
                 return self.tokens.expire(account.id)
+            case ("GET", "income"):
+                return account.income()
             case ("GET", "streams", stream) if stream in FIGURES:
                 return {"sums": {account.currency: account.figure(stream)}}
         return super().control_account(account, method, path, body)

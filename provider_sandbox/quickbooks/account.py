@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from provider_sandbox.ledger import Clock, Json
+from provider_sandbox.ledger import Clock, Json, PaidOut
 from provider_sandbox.quickbooks.books import Books, Chart
 from provider_sandbox.quickbooks.endpoints import BY_STREAM, STREAMS, Entity
 
@@ -121,6 +121,8 @@ class QuickBooksAccount:
     heard: "Callable[[str, str, str, int, str], None] | None" = None
     """Told of each change that Intuit tells of: stream, id, what was done, when, and of a merge the
     id that is lost."""
+    payouts: Mapping[str, Callable[[], list[PaidOut]]] = {}
+    """Of processors whose payouts its deposits follow."""
 
     def __init__(
         self, *, id: str, slug: str, name: str, country: str, currency: str,
@@ -195,6 +197,22 @@ class QuickBooksAccount:
         return self.amount(
             sum(sign * self.balance(one["Id"]) for one in self.objects("accounts") if counted(one))
         )
+
+    def income(self) -> dict[str, dict[str, Decimal]]:
+        """What was posted to accounts of type Income, by month (YYYY-MM) and their name."""
+        names = {
+            one["Id"]: one["Name"]
+            for one in self.objects("accounts")
+            if one["AccountType"] == "Income"
+        }
+        earned: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(
+            lambda: defaultdict(Decimal)
+        )
+        for entry in self.books.basis("Accrual"):
+            for id, amount in entry.postings:
+                if id in names:
+                    earned[entry.date[:7]][names[id]] -= amount
+        return {month: dict(amounts) for month, amounts in earned.items()}
 
     def time(self, at: int) -> str:
         """A second as this company's API writes it."""

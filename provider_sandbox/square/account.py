@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from provider_sandbox.ledger import Clock, Json, Recipe, decode, encode, token
+from provider_sandbox.ledger import Clock, Json, PaidOut, Recipe, decode, encode, token
 from provider_sandbox.square.endpoints import FACTS, STREAMS, Stream
 from provider_sandbox.square.money import COUNTRIES, Country
 
@@ -267,6 +268,19 @@ class SquareAccount:
         with self.lock:
             row = self.table(stream).get(id)
             return None if row is None else row.object
+
+    def paid_out(self) -> list[PaidOut]:
+        """The payouts that arrived, what was withdrawn from the bank left out."""
+        return [
+            PaidOut(
+                one["id"],
+                one["arrival_date"],
+                one["amount_money"]["currency"],
+                Decimal(one["amount_money"]["amount"]).scaleb(-self.place.exponent),
+            )
+            for one in self.objects("payouts")
+            if one["status"] == "PAID" and one["amount_money"]["amount"] > 0
+        ]
 
     def sums(self, stream: str, amount: str = "") -> dict[str, int]:
         """Sum by currency of a money field, in minor units; without a name of the one that says

@@ -3,6 +3,8 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from heapq import heappop, heappush
 from random import Random
 from threading import RLock
@@ -10,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from provider_sandbox.ledger import Clock, Collection, Json, decode, encode, token
+from provider_sandbox.ledger import Clock, Collection, Json, PaidOut, decode, encode, token
 from provider_sandbox.stripe import shapes
 from provider_sandbox.stripe.endpoints import STREAMS
+from provider_sandbox.stripe.money import EXPONENTS
 
 if TYPE_CHECKING:
     from provider_sandbox.stripe.economy import Economy
@@ -96,6 +99,20 @@ class StripeAccount:
     def payments(self, invoice_id: str) -> list[Json]:
         """The payments of an invoice, which name the payment intent that paid it."""
         return [decode(one) for one in self.nested.get(("payments", invoice_id), ())]
+
+    def paid_out(self) -> list[PaidOut]:
+        """The payouts that arrived."""
+        exponent = EXPONENTS.get(self.currency, 2)
+        return [
+            PaidOut(
+                one["id"],
+                datetime.fromtimestamp(one["arrival_date"], UTC).strftime("%Y-%m-%d"),
+                one["currency"].upper(),
+                Decimal(one["amount"]).scaleb(-exponent),
+            )
+            for one in self.objects("payouts")
+            if one["status"] == "paid"
+        ]
 
     def sums(self, stream: str, amount: str = "amount") -> dict[str, int]:
         """Sum of an amount by currency, in minor units."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from provider_sandbox import Sandbox
 from provider_sandbox.quickbooks import QuickBooks, QuickBooksAccount
 from provider_sandbox.quickbooks import reports as report_module
 from provider_sandbox.quickbooks.books import STREAM_OF_TYPE
@@ -179,6 +180,54 @@ def test_a_payout_is_what_a_processor_collected_less_its_fee(books: QuickBooksAc
     for payout in payouts:
         sales, fee = (line["Amount"] for line in payout["Line"])
         assert fee == -books.amount(sales * Decimal("0.029"))
+
+
+def test_deposits_of_a_company_follow_the_payouts_of_its_processors(sandbox: Sandbox) -> None:
+    stripe = sandbox.stripe.create_account("red-room", size=60, months=1, currency="eur")
+    square = sandbox.square.create_account("red-room", size=60, months=1, country="IE")
+    company = sandbox.quickbooks.create_account(
+        "red-room", size=20, months=1, currency="EUR", processors=["stripe", "square"]
+    )
+
+    def deposits() -> dict[str, tuple[str, Decimal]]:
+        words = {
+            one["Id"]: (one["Line"][0]["Description"] or "", one["TotalAmt"])
+            for one in company.objects("deposits")
+            if "LinkedTxn" not in one["Line"][0]
+        }
+        return {name.split()[-1]: (id, amount) for id, (name, amount) in words.items()}
+
+    def payouts() -> dict[str, Decimal]:
+        found = {one["id"]: Decimal(one["amount"]) / 100
+                 for one in stripe.objects("payouts") if one["status"] == "paid"}  # fmt: skip
+        for one in square.objects("payouts"):
+            if one["status"] == "PAID" and one["amount_money"]["amount"] > 0:
+                found[one["id"]] = Decimal(one["amount_money"]["amount"]) / 100
+        return found
+
+    for account in (stripe, square, company):
+        account.economy.advance(3 * DAY)
+    for processor in ("stripe", "square"):
+        company.economy.do("pay_out", processor)
+    before = deposits()
+    assert {name: amount for name, (_, amount) in before.items()} == payouts()
+    assert len(before) > 20
+    assert company.economy.do("pay_out", "stripe") is None
+    gone = next(name for name in before if stripe.find("payouts", name))
+    company.economy.do("remove", "deposits", before[gone][0])
+    company.economy.do("pay_out", "stripe")
+    assert {name: amount for name, (_, amount) in deposits().items()} == payouts()
+    wrong = company.economy.do("misbook")
+    (other,) = (name for name, (id, _) in deposits().items() if id == wrong["Id"])
+    assert payouts()[other] - deposits()[other][1] == company.economy.price(5)
+    earned = sum(sum(accounts.values()) for accounts in company.income().values())
+    assert earned == -sum(
+        company.balance(one["Id"])
+        for one in company.objects("accounts")
+        if one["AccountType"] == "Income"
+    )
+    with pytest.raises(ValueError, match="processor 'bank' is unknown: give some of stripe"):
+        sandbox.quickbooks.create_account("blue-room", processors=["bank"])
 
 
 def test_debits_equal_credits_and_accounts_show_what_was_posted(books: QuickBooksAccount) -> None:

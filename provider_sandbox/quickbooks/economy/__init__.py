@@ -35,7 +35,7 @@ STEPS = frozenset(
         "sell", "invoice", "estimate", "accept", "pay", "pay_any", "refund", "credit", "bank",
         "pay_out", "bill", "pay_bill", "pay_bill_any", "purchase", "vendor_credit", "pay_staff",
         "move", "clock_in", "edit", "edit_together", "backdate", "inactivate", "reactivate",
-        "void", "remove", "merge", "add_customer", "add_vendor", "add_employee",
+        "misbook", "void", "remove", "merge", "add_customer", "add_vendor", "add_employee",
     )
 )  # fmt: skip
 """What `do` plays: see the method of that name for its arguments."""

@@ -26,12 +26,17 @@ SHOWN_AT_HOME = frozenset(
 
 
 class Ground(Life[QuickBooksAccount]):
-    """Steps are methods; one due later waits in a queue until the company's time comes to it."""
+    """Steps are methods; one due later waits in a queue until the company's time comes to it.
+
+    ``safe``: what waits to be deposited, by type and id; ``deposited``: deposits by the payout that
+    they are of.
+    """
 
     def __init__(self, account: QuickBooksAccount) -> None:
         super().__init__(account)
         self.role: dict[str, Json] = {}
         self.safe: dict[tuple[str, str], None] = {}
+        self.deposited: dict[str, str] = {}
 
     def add(self, stream: str, fields: Json, *, id: str | None = None) -> Json:
         return self.account.add(stream, fields, at=self.at, id=id)

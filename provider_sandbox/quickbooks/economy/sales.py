@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from provider_sandbox.ledger import Json
+from provider_sandbox.ledger import Json, PaidOut
 from provider_sandbox.quickbooks import shapes
 from provider_sandbox.quickbooks.books import STREAM_OF_TYPE
 from provider_sandbox.quickbooks.economy.setup import Setup
@@ -224,8 +224,18 @@ class Sales(Setup):
         )  # fmt: skip
 
     def pay_out(self, processor: str | None = None) -> Json | None:
-        """A processor pays what it collected, less its fee, to the bank."""
+        """A processor pays what it collected, less its fee, to the bank; where the company follows
+        its payouts, each that arrived in its currency becomes a deposit, and does so again where
+        that is gone."""
         processor = processor or self.random.choice(("stripe", "square"))
+        if processor in self.account.payouts:
+            deposit = None
+            for payout in self.account.payouts[processor]():
+                if payout.currency != self.account.currency or payout.arrived > self.today():
+                    continue
+                if not self._is_deposited(payout.id):
+                    deposit = self._deposit(processor, payout)
+            return deposit
         collected = self.account.balance(self.role[processor]["Id"])
         if collected <= 0:
             return None
@@ -240,6 +250,36 @@ class Sales(Setup):
             DepositToAccountRef=shapes.to(self.role["checking"]),
             PrivateNote=f"{processor.upper()} PAYOUT {reference}",
         )  # fmt: skip
+
+    def misbook(self) -> Json | None:
+        """A bookkeeper takes a fee of the bank's off the last deposit of a payout."""
+        held = [id for payout, id in self.deposited.items() if self._is_deposited(payout)]
+        if not held:
+            return None
+        deposit = self.existing("deposits", held[-1])
+        (line,) = deposit["Line"]
+        total = deposit["TotalAmt"]
+        left = total - min(self.price(5), self.account.amount(Decimal(total) / 2))
+        changes: Json = {"TotalAmt": left, "Line": [line | {"Amount": left}]}
+        if "HomeTotalAmt" in deposit:
+            changes["HomeTotalAmt"] = left
+        return self.change("deposits", deposit["Id"], changes)
+
+    def _is_deposited(self, payout: str) -> bool:
+        deposit = self.account.find("deposits", self.deposited.get(payout, ""))
+        return deposit is not None and deposit["TotalAmt"] > 0
+
+    def _deposit(self, processor: str, payout: PaidOut) -> Json:
+        line = shapes.deposit_line(
+            1, payout.amount, self.role[processor], f"{processor} {payout.id}"
+        )
+        deposit = self.transact(
+            "deposits", payout.currency, payout.amount, Line=[line],
+            DepositToAccountRef=shapes.to(self.role["checking"]),
+            PrivateNote=f"{processor.upper()} PAYOUT",
+        )  # fmt: skip
+        self.deposited[payout.id] = deposit["Id"]
+        return deposit
 
     def waiting(self) -> list[tuple[str, Json]]:
         """Receipts and payments that are not deposited yet, with their types, oldest first."""
