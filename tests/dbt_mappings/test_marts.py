@@ -112,7 +112,9 @@ def land_people(warehouse: Warehouse) -> None:
         "customer": "cus_ana",
     }
     late = charge | {"id": "ch_late", "created": int((NOON + timedelta(days=30)).timestamp())}
-    warehouse.land("hall", "charges", charge, late)
+    dinars = charge | {"id": "ch_dinar", "currency": "kwd", "amount": 1234, "amount_captured": 1234}
+    yen = charge | {"id": "ch_yen", "currency": "jpy", "amount": 500, "amount_captured": 500}
+    warehouse.land("hall", "charges", charge, late, dinars, yen)
     refund = {
         "id": "re_ana",
         "charge": "ch_ana",
@@ -121,7 +123,8 @@ def land_people(warehouse: Warehouse) -> None:
         "amount": 500,
         "status": "succeeded",
     }
-    warehouse.land("hall", "refunds", refund)
+    of_dinars = {"id": "re_dinar", "charge": "ch_dinar", "currency": "kwd", "amount": 234}
+    warehouse.land("hall", "refunds", refund, refund | of_dinars)
 
 
 def people(warehouse: Warehouse, venue_id: str) -> list[set[Record]]:
@@ -158,9 +161,9 @@ def test_a_person_has_all_that_is_known_of_them(built: Warehouse) -> None:
     assert row["matched_by"] == ["customer", "email", "phone"]
     assert row["is_subscribed"] is True
     assert row["loyalty_points"] == 40
-    assert row["payment_count"] == 2
-    assert row["gross_amounts"] == {"USD": 40.00}
-    assert row["net_amounts"] == {"USD": 35.00}
+    assert row["payment_count"] == 4
+    assert row["gross_amounts"] == {"USD": 40.00, "KWD": 1.234, "JPY": 500}
+    assert row["net_amounts"] == {"USD": 35.00, "KWD": 1.000, "JPY": 500}
     assert row["first_payment_at"] == NOON
 
 
@@ -227,10 +230,15 @@ def land_campaigns(warehouse: Warehouse) -> None:
 
 
 def test_a_payment_counts_once_for_the_last_campaign_within_seven_days(built: Warehouse) -> None:
-    row = built.row("SELECT * FROM marts.campaign_revenue")
-    assert (row["campaign_id"], row["currency"]) == ("second", "USD")
-    assert (row["buyer_count"], row["buyer_who_opened_count"], row["payment_count"]) == (1, 1, 1)
-    assert row["revenue_amount"] == Decimal("15.00")
+    rows = {row["currency"]: row for row in built.rows("SELECT * FROM marts.campaign_revenue")}
+    for row in rows.values():
+        assert row["campaign_id"] == "second"
+        assert row["buyer_count"] == row["buyer_who_opened_count"] == row["payment_count"] == 1
+    assert {currency: str(row["revenue_amount"]) for currency, row in rows.items()} == {
+        "USD": "15.00",
+        "KWD": "1.000",
+        "JPY": "500",
+    }
 
 
 # Payouts and books.
@@ -252,7 +260,10 @@ def land_payouts(warehouse: Warehouse) -> None:
         ("po_euro", 7, 3_000, 3_000),
         ("po_coming", 8, 2_000, 2_000),
         ("po_failed", 9, 1_500, 1_500),
+        ("po_dinar", 30, 12_345, 12_345),
+        ("po_yen", 31, 5_000, 5_000),
     ]
+    currencies = {"po_dinar": "kwd", "po_yen": "jpy"}
     states = {"po_coming": "in_transit", "po_failed": "failed"}
     for name, day, amount, lines in stripe:
         at = seconds(FIRST + timedelta(days=day))
@@ -260,7 +271,7 @@ def land_payouts(warehouse: Warehouse) -> None:
             "id": name,
             "created": at,
             "arrival_date": at,
-            "currency": "usd",
+            "currency": currencies.get(name, "usd"),
             "amount": amount,
             "status": states.get(name, "paid"),
             "automatic": True,
@@ -271,7 +282,7 @@ def land_payouts(warehouse: Warehouse) -> None:
             "id": f"txn_of_{name}",
             "created": at - 3600,
             "available_on": at - 3600,
-            "currency": "usd",
+            "currency": currencies.get(name, "usd"),
             "type": "charge",
             "reporting_category": "charge",
             "amount": lines + fee,
@@ -312,12 +323,15 @@ def land_payouts(warehouse: Warehouse) -> None:
         ("square", 12, "25.00", "SQ *DEPOSIT"),
         ("unknown", 20, "12.34", "Stripe transfer"),
         ("a loan", 5, "99.00", "Bank"),
+        ("dinar", 31, "12.345", ""),
+        ("yen", 32, "4990", "po_yen"),
     ]
+    of_books = {"euro": "EUR", "dinar": "KWD", "yen": "JPY"}
     for name, day, amount, note in deposits:
         deposit = {
             "Id": name,
             "TxnDate": str(FIRST + timedelta(days=day)),
-            "CurrencyRef": {"value": "EUR" if name == "euro" else "USD"},
+            "CurrencyRef": {"value": of_books.get(name, "USD")},
             "PrivateNote": note,
             "TotalAmt": float(amount),
             "MetaData": {"CreateTime": "2026-02-02T00:00:00Z"},
@@ -341,6 +355,8 @@ EXPECTED = {
     ("po_coming", None): ("on_its_way", None),
     ("SQ_PO", "square"): ("matched", 0),
     (None, "unknown"): ("no_payout", None),
+    ("po_dinar", "dinar"): ("matched", 0),
+    ("po_yen", "yen"): ("amount_differs", -10),
 }
 
 

@@ -1,7 +1,7 @@
 """From all four providers' accounts to analysts' tables: nothing is lost or counted twice."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -73,9 +73,10 @@ def accounts(sandbox: Sandbox, warehouse: Warehouse) -> dict[tuple[str, str], An
             made[venue_id, "stripe"] = sandbox.stripe.create_account(
                 venue_id, currency=currency.lower(), **history | {"size": 160}
             )
+            lose_a_dispute(made[venue_id, "stripe"])
         if venue_id in COUNTRIES or currency == "KWD":
             made[venue_id, "quickbooks"] = sandbox.quickbooks.create_account(
-                venue_id, currency=currency, **history
+                venue_id, currency=currency, processors=[processor_of(venue_id)], **history
             )
     warehouse.add_venue("us-books", timezone=TIMEZONES["us"])
     made["us-books", "quickbooks"] = sandbox.quickbooks.create_account(
@@ -206,6 +207,17 @@ def land_cellar(warehouse: Warehouse) -> None:
     }  # fmt: skip
     by_hand = payout | {"id": "po_2", "automatic": False, "currency": "usd"}
     warehouse.land("cellar", "payouts", payout, by_hand)
+
+
+def lose_a_dispute(account: Any) -> None:
+    for dispute in account.objects("disputes"):
+        if dispute["status"] not in ("won", "lost"):
+            account.economy.do("close_dispute", dispute["id"], False)
+            break
+
+
+def processor_of(venue_id: str) -> str:
+    return "stripe" if venue_id in SHOPS else "square"
 
 
 def sandbox_streams(sandbox: Sandbox, provider: str) -> set[str]:
@@ -481,35 +493,102 @@ def test_every_stream_has_a_view_and_a_test_that_it_can_be_read() -> None:
             assert name in tested, name
 
 
-def test_revenue_is_squares_payments_less_its_refunds_and_no_books(
+def test_revenue_is_payments_less_refunds_by_day_and_currency_and_no_books(
     accounts: dict[tuple[str, str], Any], warehouse: Warehouse
 ) -> None:
-    for venue_id in COUNTRIES:
-        account = accounts[venue_id, "square"]
-        true: dict[str, int] = defaultdict(int)
-        for payment in account.objects("payments"):
-            if payment["status"] == "COMPLETED":
-                true["gross"] += payment["total_money"]["amount"]
-                true["tip"] += payment.get("tip_money", {}).get("amount", 0)
-                true["fee"] += sum(
-                    fee["amount_money"]["amount"] for fee in payment.get("processing_fee", ())
-                )
-                true["payments"] += 1
-        for refund in account.objects("refunds"):
-            if refund["status"] in ("COMPLETED", "PENDING"):
-                true["refund"] += refund["amount_money"]["amount"]
-                true["refunds"] += 1
-                true["fee"] += sum(
-                    fee["amount_money"]["amount"] for fee in refund.get("processing_fee", ())
-                )
-        found = warehouse.row(
-            "SELECT sum(gross_amount_minor) AS gross, sum(tip_amount_minor) AS tip,"
-            " sum(fee_amount_minor) AS fee, sum(refund_amount_minor) AS refund,"
-            " sum(payment_count) AS payments, sum(refund_count) AS refunds"
-            " FROM marts.daily_revenue WHERE venue_id = :venue",
-            venue=venue_id,
-        )
-        assert {name: int(value) for name, value in found.items()} == dict(true)
+    """Of tills with what is known of tips and fees; of shops in four currencies and others'."""
+    currencies = set()
+    for venue_id in (*COUNTRIES, *SHOPS):
+        true: dict[tuple[date, str], Counter[str]] = defaultdict(Counter)
+        add = add_shop if venue_id in SHOPS else add_till
+        add(true, venue_id, accounts[venue_id, processor_of(venue_id)])
+        figures = ["gross", "refund"] + ([] if venue_id in SHOPS else ["tip", "fee"])
+        found = {
+            (row["business_date"], row["currency"]): Counter(
+                payments=row["payment_count"],
+                refunds=row["refund_count"],
+                **{figure: row[f"{figure}_amount_minor"] for figure in figures},
+            )
+            for row in warehouse.rows(
+                "SELECT * FROM marts.daily_revenue WHERE venue_id = :venue", venue=venue_id
+            )
+        }
+        assert found == true
+        currencies |= {currency for _, currency in true}
+    assert currencies >= {"USD", "EUR", "JPY", "KWD"}
+
+
+def add_till(true: dict[tuple[date, str], Counter[str]], venue_id: str, account: Any) -> None:
+    for payment in account.objects("payments"):
+        if payment["status"] == "COMPLETED":
+            offline = payment.get("offline_payment_details", {})
+            at = offline.get("client_created_at", payment["created_at"])
+            true[business_day(at, venue_id), account.currency].update(
+                gross=payment["total_money"]["amount"],
+                tip=payment.get("tip_money", {}).get("amount", 0),
+                fee=processing_fee(payment),
+                payments=1,
+            )
+    for refund in account.objects("refunds"):
+        if refund["status"] in ("COMPLETED", "PENDING"):
+            true[business_day(refund["created_at"], venue_id), account.currency].update(
+                refund=refund["amount_money"]["amount"], fee=processing_fee(refund), refunds=1
+            )
+
+
+def processing_fee(body: dict[str, Any]) -> int:
+    return sum(fee["amount_money"]["amount"] for fee in body.get("processing_fee", ()))
+
+
+def add_shop(true: dict[tuple[date, str], Counter[str]], venue_id: str, account: Any) -> None:
+    for charge in account.objects("charges"):
+        if charge["status"] == "succeeded" and charge["captured"]:
+            true[business_day(charge["created"], venue_id), charge["currency"].upper()].update(
+                gross=charge["amount_captured"], payments=1
+            )
+    for refund in account.objects("refunds"):
+        # One without a movement releases what was only authorized.
+        if refund["status"] in ("succeeded", "pending") and refund["balance_transaction"]:
+            true[business_day(refund["created"], venue_id), refund["currency"].upper()].update(
+                refund=refund["amount"], refunds=1
+            )
+
+
+def test_a_dispute_says_how_it_ended_and_what_it_moved(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    ended = set()
+    for venue_id in (*COUNTRIES, *SHOPS):
+        provider = processor_of(venue_id)
+        true = {}
+        for dispute in accounts[venue_id, provider].objects("disputes"):
+            if provider == "stripe":
+                status, amount, at = (dispute[name] for name in ("status", "amount", "created"))
+                moved = [(one["fee"], one["net"]) for one in dispute["balance_transactions"]]
+            else:
+                status, at = dispute["state"].lower(), dispute["reported_at"]
+                status = {"accepted": "lost"}.get(status, status)
+                amount = dispute["amount_money"]["amount"]
+                moved = [
+                    tuple(entry[f"{name}_amount_money"]["amount"] for name in ("fee", "net"))
+                    for entry in accounts[venue_id, provider].objects("payout_entries")
+                    if dispute["id"] in str(entry)
+                ]
+            fee, net = map(sum, zip(*moved, strict=True)) if moved else (None, None)
+            ended.add((provider, status))
+            true[dispute["id"]] = (status, amount, business_day(at, venue_id), fee, net)
+        found = {
+            row["source_id"]: (
+                row["status"],
+                row["amount_minor"],
+                row["business_date"],
+                row["settlement_fee_amount_minor"],
+                row["settlement_net_amount_minor"],
+            )
+            for row in rows_of(warehouse, "disputes", venue_id, provider)
+        }
+        assert found == true
+    assert ended >= {(name, end) for name in ("stripe", "square") for end in ("won", "lost")}
 
 
 def test_tax_of_payments_adds_up_to_that_of_their_orders(
@@ -824,6 +903,54 @@ def found_payout_lines(
             *amounts,
         )
     return found
+
+
+def test_payouts_are_reconciled_with_the_books_that_follow_them(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    """In dollars, euros, yen and dinars, each down to its lines; what is on its way has none. What
+    the books say of the processor that is not connected is no payout's."""
+    states = set()
+    for venue_id in (*COUNTRIES, "kw-shop"):
+        account = accounts[venue_id, processor_of(venue_id)]
+        true = {}
+        for payout in account.objects("payouts"):
+            amount = payout.get("amount_money", payout)["amount"]
+            status = payout["status"].lower()
+            if amount > 0 and status in ("paid", "sent", "in_transit"):
+                arrived = status == "paid"
+                states.add(arrived)
+                true[payout["id"]] = (
+                    "matched" if arrived else "on_its_way",
+                    amount,
+                    exact(amount, CURRENCIES[venue_id]),
+                    amount if arrived else None,
+                    amount,
+                )
+        found = {
+            row["payout_id"]: (
+                row["status"],
+                row["payout_amount_minor"],
+                row["payout_amount"],
+                row["deposit_amount_minor"],
+                row["lines_amount_minor"],
+            )
+            for row in warehouse.rows(
+                "SELECT * FROM marts.payout_reconciliation WHERE venue_id = :venue"
+                " AND provider = :provider",
+                venue=venue_id,
+                provider=processor_of(venue_id),
+            )
+        }
+        assert found == true
+        others = warehouse.rows(
+            "SELECT DISTINCT status FROM marts.payout_reconciliation WHERE venue_id = :venue"
+            " AND provider <> :provider",
+            venue=venue_id,
+            provider=processor_of(venue_id),
+        )
+        assert others == [{"status": "no_payout"}]
+    assert states == {True, False}
 
 
 def test_inventory_says_how_much_is_where_under_which_name_and_price(
