@@ -199,9 +199,6 @@ def _beside_the_truth(
     if truth.ids is None:
         rows, sums = _count(session, account_id, done), _reported(session, account_id, done)
         same = sums == truth.sums
-        # A change that is dated months ago reaches its month's report by the full pass.
-        if not is_full:
-            verdict = "but for older months"
     else:
         landed, sums = _landed(session, account_id, done)
         # Some ids are composed: LIST/CATEGORY/INTEREST, PAYOUT/ENTRY.

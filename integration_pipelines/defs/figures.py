@@ -28,7 +28,7 @@ class Part:
     table: str
     by: Mapping[str, str]
     where: str = "true"
-    when: Mapping[str, str] = field(default_factory=dict)
+    when: Mapping[str, str | None] = field(default_factory=dict)
     sums: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -94,7 +94,7 @@ class _Walk:
         parts = [
             part
             for part in parts_of(table)
-            if depth < DEEP and all(str(row[name]) == value for name, value in part.when.items())
+            if depth < DEEP and all(row[name] == value for name, value in part.when.items())
         ]
         made_of = [self._part(part, row, depth) for part in parts]
         found["made_of"] = made_of

@@ -200,4 +200,8 @@ COLUMNS = """
 
 def _marts() -> list[str]:
     nodes = project().manifest["nodes"].values()
-    return [node["path"] for node in nodes if node["schema"] == "marts" and "columns" in node]
+    return [
+        node["path"]
+        for node in nodes
+        if node["schema"] == "marts" and node["config"]["materialized"] == "candidate"
+    ]
