@@ -23,6 +23,8 @@ VALUES: dict[str, Any] = {
     "rate": 1,
     "day": date(2026, 1, 1),
     "expires_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "mapping_version": 1,
+    "kept_out": True,
     "next_at": datetime(2026, 1, 1, tzinfo=UTC),
     "first_seen_at": datetime(2026, 1, 1, tzinfo=UTC),
     "last_seen_at": datetime(2026, 1, 1, tzinfo=UTC),

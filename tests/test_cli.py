@@ -23,7 +23,12 @@ from integration_pipelines.cli import main
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.events import Event, store
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import integration_costs, sync_batches, sync_logs
+from integration_pipelines.core.tables import (
+    integration_costs,
+    quarantine,
+    sync_batches,
+    sync_logs,
+)
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.stripe import StripeAccount
@@ -41,12 +46,14 @@ STATUS_KEYS = {
     *("status", "status_reason", "connected_at", "breaker", "breaker_open_until"),
     *("last_success_at", "last_failure_at", "last_error", "oldest_cursor_at"),
     *("newest_cursor_at", "failing_streams", "repaired", "missing", "dead_letters"),
+    "kept_out",
     *("consent_ends_soon", "error_kind"),
 }
 
 NOTHING: dict[str, Any] = {
     "connections": [],
     "stale": [],
+    "mapping_failures": [],
     "budgets": [],
     "stray_dead_letters": 0,
 }
@@ -295,7 +302,9 @@ def test_users_are_invited_listed_and_removed(run_here: Run) -> None:
     assert "nobody has the address" in refused(run_here("users", "remove", "ana@anker.example"))
 
 
-def test_mappings_are_validated_previewed_set_and_listed(run_here: Run) -> None:
+def test_mappings_are_validated_previewed_set_and_listed_and_what_they_keep_out_is_named(
+    run_here: Run, owner_engine: Engine
+) -> None:
     succeeded(run_here("venues", "add", "anker"))
     rule = {
         "provider": "stripe",
@@ -323,6 +332,34 @@ def test_mappings_are_validated_previewed_set_and_listed(run_here: Run) -> None:
         ("customers.name", "seats", False),
     ]
     assert "metadata.table" in succeeded(run_here("mappings", "list", *at_anker))
+    asked = ("mappings", "quarantined", *at_anker)
+    assert "no row that its mappings" in succeeded(run_here(*asked))
+    assert read_json(run_here(*asked, "--json")) == {"failures": [], "rows": []}
+    with owner_engine.begin() as session:
+        venue_scope(session, "anker")
+        session.execute(
+            insert(quarantine).values(
+                venue_id="anker",
+                target_table="customers",
+                provider="stripe",
+                account_id="acct",
+                source_id="cus_1",
+                raw_table="raw_stripe.customers",
+                raw_id="cus_1",
+                raw_content_hash=b"",
+                errors={"name": "has no value, and is required"},
+                mapping_version=1,
+                kept_out=True,
+            )
+        )
+    named = "customers.name: in 1 row it has no value, and is required; 1 kept out"
+    told = succeeded(run_here(*asked))
+    assert named in told and "cus_1" in told and "raw_stripe" in told
+    (row,) = read_json(run_here(*asked, "--json"))["rows"]
+    assert (row["raw_table"], row["raw_id"]) == ("raw_stripe.customers", "cus_1")
+    assert f"anker/stripe {named}" in succeeded(run_here("status"))
+    (failure,) = read_json(run_here("status", "--json"))["mapping_failures"]
+    assert (failure["rows"], failure["kept_out"], failure["example"]) == (1, 1, "cus_1")
     assert "there is no venue nowhere" in refused(
         run_here("mappings", "set", "--venue", "nowhere", stdin=given)
     )

@@ -24,6 +24,10 @@
             {{ sql }}
         );
     {%- endcall -%}
+    {%- set mapped = config.get('meta', {}).get('mapped') -%}
+    {%- if mapped -%}
+        {%- do run_query(set_aside(candidate, mapped)) -%}
+    {%- endif -%}
     {#- Tests and models that read it are planned with what it holds. -#}
     {%- do run_query('analyze ' ~ candidate) -%}
     {%- if adapter.get_relation(this.database, this.schema, this.identifier) is none -%}

@@ -5,7 +5,8 @@
 -#}
 
 {% macro mapping(entity, streams) -%}
-    {#- `entity`: the alias of the rows, and with an s the entity's table; `streams`: by provider the raw table of `raw_id`. -#}
+    {#- `entity`: the alias of the rows; `streams`: by provider the raw table of `raw_id`. -#}
+    {%- do config(meta={'mapped': streams}) -%}
     left join (
         select
             rule.venue_id,
@@ -35,10 +36,10 @@
 
 
 {% macro mapped(column, type='text') -%}
-    {#- The venue's own value of the field; the default's where it has no rule, or its rule fails. -#}
+    {#- The venue's own value of the field, null where its rule fails; the default's where it has no rule. -#}
     {%- set field = column.split('.') | last -%}
     case
-        when '{{ field }}' = any (mapping.fields) and mapped.result -> 'values' ? '{{ field }}'
+        when '{{ field }}' = any (mapping.fields)
             then (mapped.result -> 'values' ->> '{{ field }}'){{ '::' ~ type if type != 'text' }}
         else {{ column }}
     end
@@ -56,4 +57,47 @@
 
 {% macro mapping_errors() -%}
     nullif(mapped.result -> 'errors', 'null'::jsonb)
+{%- endmacro %}
+
+
+{% macro set_aside(candidate, streams) -%}
+    {#-
+        The rows on which a rule fails, with why, beside the candidate; and out of it those that lack
+        what is required. Deleted ones are held to nothing. What is published of it is
+        `control.quarantine`.
+    -#}
+    create unlogged table {{ candidate.schema }}.{{ candidate.identifier }}_failing as
+    select
+        failing.venue_id,
+        failing.provider,
+        failing.account_id,
+        failing.source_id,
+        case failing.provider
+        {%- for provider, stream in streams.items() %}
+            when '{{ provider }}' then 'raw_{{ provider }}.{{ stream }}'
+        {%- endfor %}
+        end as raw_table,
+        failing.raw_id,
+        failing.raw_content_hash,
+        failing.mapping_errors as errors,
+        failing.mapping_version,
+        exists (
+            select from {{ source('control', 'field_mappings') }} as rule
+            where rule.superseded_at is null
+                and rule.required
+                and rule.venue_id = failing.venue_id
+                and rule.provider = failing.provider
+                and rule.target_table = '{{ candidate.identifier }}'
+                and failing.mapping_errors ? rule.target_field
+        ) as kept_out
+    from {{ candidate }} as failing
+    where failing.mapping_errors is not null and failing.deleted_at is null;
+
+    delete from {{ candidate }} as row
+    using {{ candidate.schema }}.{{ candidate.identifier }}_failing as failing
+    where failing.kept_out
+        and failing.venue_id = row.venue_id
+        and failing.provider = row.provider
+        and failing.account_id = row.account_id
+        and failing.source_id = row.source_id;
 {%- endmacro %}

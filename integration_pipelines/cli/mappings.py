@@ -18,6 +18,8 @@ from integration_pipelines.core.ingest.batch import request_sync
 from integration_pipelines.core.mapping import (
     Rule,
     as_rule,
+    count_failures,
+    find_quarantined,
     preview,
     read_rule,
     rules_in_force,
@@ -36,6 +38,7 @@ COLUMNS = (
     "created_by",
     "reason",
 )
+QUARANTINED = ("target_table", "kept_out", "raw_table", "account_id", "raw_id", "why", "since")
 
 
 @click.group()
@@ -100,18 +103,54 @@ def preview_(application: Application, venue_id: str, as_json: bool) -> None:
         with engine.begin() as session:
             venue_scope(session, venue_id)
             tried = [(rule, preview(session, rule)) for rule in given]
-    found = [{"field": f"{r.target_table}.{r.target_field}", **asdict(seen)} for r, seen in tried]
     if as_json:
-        print_json(found)
+        print_json([{"field": rule.target, **asdict(seen)} for rule, seen in tried])
         return
-    for row in found:
-        failures = "; ".join(f"{count} {reason}" for reason, count in row["failures"].items())
-        click.echo(
-            f"{row['field']}: of {row['rows']} rows {row['filled']} get a value, "
-            f"{row['changed']} another than now{f'; {failures}' if failures else ''}"
+    for rule, seen in tried:
+        click.echo(f"{rule.target}: {seen.words}")
+        if seen.examples:
+            console().print(table(seen.examples, ("id", "before", "after", "error")))
+
+
+@mappings.command()
+@venue_option
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@json_option
+@click.pass_obj
+def quarantined(application: Application, venue_id: str, limit: int, as_json: bool) -> None:
+    """Rows on which a rule fails, and why: those kept out of their table first.
+
+    A row that lacks what its rule requires is kept out; where the field is optional it is null.
+    They come back by themselves with the build after the mapping, or what the provider has, is
+    mended.
+    """
+    with application.engine() as engine:
+        require_venue(engine, venue_id)
+        with engine.begin() as session:
+            venue_scope(session, venue_id)
+            failures = count_failures(session, [venue_id])
+            rows = find_quarantined(session, venue_id, limit=limit)
+    if as_json:
+        print_json(
+            {
+                "failures": [each._asdict() for each in failures],
+                "rows": [each._asdict() for each in rows],
+            }
         )
-        if row["examples"]:
-            console().print(table(row["examples"], ("id", "before", "after", "error")))
+        return
+    if not rows:
+        click.echo(f"{venue_id} has no row that its mappings cannot read")
+        return
+    for each in failures:
+        click.echo(each.words)
+    shown = [
+        {
+            **row._asdict(),
+            "why": "; ".join(f"{field} {reason}" for field, reason in row.errors.items()),
+        }
+        for row in rows
+    ]
+    console().print(table(shown, QUARANTINED))
 
 
 @mappings.command("set")
@@ -134,7 +173,7 @@ def set_(application: Application, venue_id: str, reason: str | None) -> None:
                 if connection.is_due:
                     request_sync(session, connection, requested_by="a changed mapping", priority=5)
     for rule, version in set_now:
-        click.echo(f"{rule.provider} {rule.target_table}.{rule.target_field}: version {version}")
+        click.echo(f"{rule.provider} {rule.target}: version {version}")
     click.echo("they hold from the venue's next build on, which its next sync brings")
 
 

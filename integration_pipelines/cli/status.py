@@ -9,6 +9,7 @@ import click
 from integration_pipelines.cli.application import Application
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.budget import Budget, read_budgets
+from integration_pipelines.core.mapping import count_failures
 from integration_pipelines.core.status import read_stale, read_status, stray_dead_letters
 from integration_pipelines.providers import PROVIDERS
 
@@ -24,6 +25,7 @@ COLUMNS = (
     "repaired",
     "missing",
     "dead_letters",
+    "kept_out",
 )
 
 
@@ -35,11 +37,13 @@ def status(application: Application, as_json: bool) -> None:
 
     "Complete up to" is the instant up to which every stream of the account is known to be here;
     "repaired" what its latest full pass found that incremental syncs had missed; "missing" what
-    the provider says exists and is not here.
+    the provider says exists and is not here; "kept out" how many rows lack what the venue's field
+    mappings require.
     """
     with application.engine() as engine, engine.connect() as session:
         found = read_status(session, PROVIDERS.values())
         stale = read_stale(session)
+        failures = count_failures(session)
         budgets = read_budgets(session, application.settings, PROVIDERS.values())
         strays = stray_dead_letters(session)
     if as_json:
@@ -47,6 +51,7 @@ def status(application: Application, as_json: bool) -> None:
             {
                 "connections": found,
                 "stale": [each._asdict() for each in stale],
+                "mapping_failures": [each._asdict() for each in failures],
                 "budgets": [_budget(budget) for budget in budgets.values() if budget.accounts],
                 "stray_dead_letters": strays,
             }
@@ -75,6 +80,10 @@ def status(application: Application, as_json: bool) -> None:
         for budget in budgets.values():
             if budget.accounts:
                 click.echo(budget.words)
+    for failure in failures:
+        click.echo(
+            f"{failure.words}: see `integrations mappings quarantined --venue {failure.venue_id}`"
+        )
     if strays:
         click.echo(
             f"{strays:,} dead {'letter' if strays == 1 else 'letters'} of no connected account: "

@@ -18,6 +18,7 @@ from integration_pipelines.core.tables import (
     integration_webhooks,
     oauth_tokens,
     publications,
+    quarantine,
     sync_cursors,
     sync_logs,
 )
@@ -68,7 +69,8 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
     streams is complete; the oldest is None while a stream has not been read once.
     ``failing_streams``: those whose latest sync did not succeed, ``error_kind`` and ``last_error``
     of the worst of them. ``consent_ends_soon``: when what the venue allowed ends, if that is near.
-    ``repaired`` and ``missing`` are rows and objects, None before the first full pass and the first
+    ``kept_out``: rows in quarantine because they lack what the venue requires. ``repaired`` and
+    ``missing`` are rows and objects, None before the first full pass and the first
     census.
     """
     cursors = (
@@ -109,6 +111,12 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         select(integration_webhooks.c.connection_id, func.count().label("letters"))
         .where(integration_webhooks.c.status == "dead")
         .group_by(integration_webhooks.c.connection_id)
+        .subquery()
+    )
+    kept_out = (
+        select(quarantine.c.venue_id, quarantine.c.provider, func.count().label("rows"))
+        .where(quarantine.c.kept_out)
+        .group_by(quarantine.c.venue_id, quarantine.c.provider)
         .subquery()
     )
     pass_result = (
@@ -162,6 +170,7 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
             repaired.c.rows.label("repaired"),
             missing.c.objects.label("missing"),
             func.coalesce(dead.c.letters, 0).label("dead_letters"),
+            func.coalesce(kept_out.c.rows, 0).label("kept_out"),
             oauth_tokens.c.expires_at,
             oauth_tokens.c.refresh_expires_at,
             oauth_tokens.c.refresh_token.is_not(None).label("renews"),
@@ -180,6 +189,13 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         .outerjoin(repaired, repaired.c.connection_id == connections.c.connection_id)
         .outerjoin(missing, missing.c.connection_id == connections.c.connection_id)
         .outerjoin(dead, dead.c.connection_id == connections.c.connection_id)
+        .outerjoin(
+            kept_out,
+            and_(
+                kept_out.c.venue_id == connections.c.venue_id,
+                kept_out.c.provider == connections.c.provider,
+            ),
+        )
         .outerjoin(oauth_tokens, oauth_tokens.c.connection_id == connections.c.connection_id)
         .where(connections.c.status != "disconnected")
         .order_by(connections.c.venue_id, connections.c.provider)

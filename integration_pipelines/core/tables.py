@@ -685,6 +685,28 @@ publications = Table(
 """By venue and table (`analytics.payments`), when its rows were published, and where a later build
 did not pass, since when and why."""
 
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _venue(),
+    Column("target_table", Text, nullable=False),
+    _provider(),
+    Column("account_id", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("raw_table", Text, nullable=False),
+    Column("raw_id", Text, nullable=False),
+    Column("raw_content_hash", LargeBinary, nullable=False),
+    Column("errors", JSONB, nullable=False),
+    Column("mapping_version", Integer, nullable=False),
+    Column("kept_out", Boolean, nullable=False),
+    _time("since", now=True),
+    PrimaryKeyConstraint("venue_id", "target_table", "provider", "account_id", "source_id"),
+    Index(None, "provider"),
+)
+"""Rows on which a venue's field mapping fails: where each comes from, and by field why.
+``kept_out`` are those that lack what is required, and are not in their table; of the others the
+field is null. As of what is published: every build of the venue's rows writes it anew."""
+
 TENANT_TABLES = tuple(
     table
     for table in metadata.sorted_tables

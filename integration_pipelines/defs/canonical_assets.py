@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from integration_pipelines.defs.checks import every_venue_published
+from integration_pipelines.defs.checks import every_row_mapped, every_venue_published
 from integration_pipelines.defs.dbt_build import PROJECT, Build, Built, build, project, run_tests
 from integration_pipelines.defs.partitions import VENUES, venues
 from integration_pipelines.defs.records import (
@@ -201,12 +201,14 @@ def check_results(
 
 
 def tell_trouble(context: Context, pipeline: Pipeline, built: Build) -> None:
-    """Name the venues that keep earlier rows, in the log and by the check; warn of raw rows that
-    lack what their provider documents, by staging view and venue."""
+    """Name the venues that keep earlier rows, in the log and by the check; by another the rows on
+    which mappings fail; warn of raw rows that lack what their provider documents, by staging view
+    and venue."""
     for venue_id, reasons in list(built.refused.items())[:NAMED_AT_MOST]:
         context.log.warning("%s is not published: %s", venue_id, "; ".join(reasons))
     with pipeline.engine.connect() as session:
         log_check(context, every_venue_published.evaluate(session))
+        log_check(context, every_row_mapped.evaluate(session))
     for test in built.unreadable:
         context.log.warning(
             "%s cannot be read in full: %s",

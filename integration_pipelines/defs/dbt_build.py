@@ -42,7 +42,7 @@ from integration_pipelines.core.database import (
     venue_scope,
 )
 from integration_pipelines.core.errors import IntegrationError
-from integration_pipelines.core.mapping import mark_applied, waits_for_build
+from integration_pipelines.core.mapping import TARGETS, mark_applied, waits_for_build
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import (
@@ -553,6 +553,34 @@ def _publish(
                 ),
                 {"venue_ids": published},
             )
+            if schema == "analytics" and table in TARGETS:
+                _note_quarantined(session, table, venue_ids=published)
+
+
+def _note_quarantined(session: Connection, table: str, *, venue_ids: Sequence[str]) -> None:
+    """Note the rows on which the venues' mappings fail, and forget those that are mended."""
+    key = "venue_id, provider, account_id, source_id"
+    noted = f"{key}, raw_table, raw_id, raw_content_hash, errors, mapping_version, kept_out"
+    values = {"table": table, "venue_ids": venue_ids}
+    session.execute(
+        text(
+            "DELETE FROM control.quarantine WHERE target_table = :table"
+            f" AND venue_id = ANY (:venue_ids) AND ({key}) NOT IN"
+            f" (SELECT {key} FROM candidates.{table}_failing)"
+        ),
+        values,
+    )
+    changed = [name for name in noted.split(", ") if name not in key.split(", ")]
+    session.execute(
+        text(
+            f"INSERT INTO control.quarantine (target_table, {noted})"
+            f" SELECT DISTINCT ON ({key}) CAST(:table AS text), {noted}"
+            f" FROM candidates.{table}_failing WHERE venue_id = ANY (:venue_ids)"
+            f" ORDER BY {key} ON CONFLICT (target_table, {key}) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in changed)
+        ),
+        values,
+    )
 
 
 def _note_publications(

@@ -1,15 +1,25 @@
 """A venue's rules fill its own rows of the canonical model at its next build, and no one else's."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import text
 
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.mapping import TARGETS, read_rule, remove_rule, set_rule
+from integration_pipelines.core.mapping import (
+    ELSEWHERE,
+    TARGETS,
+    count_failures,
+    default_rule,
+    read_rule,
+    remove_rule,
+    set_rule,
+)
 from integration_pipelines.core.venues import add_venue
-from tests.dbt_mappings.conftest import PROJECT, Warehouse, not_passed
+from tests.dbt_mappings.conftest import OBSERVED_AT, PROJECT, Warehouse, not_passed
 
 CUSTOMER = {"provider": "stripe", "target_table": "customers"}
 
@@ -30,6 +40,191 @@ def rule(warehouse: Warehouse, venue_id: str, **given: Any) -> int:
         return set_rule(session, venue_id, read_rule(given), by="test", reason=None)
 
 
+ADDRESS = {
+    "line1": "1 Main St",
+    "line2": "Floor 2",
+    "city": "Springfield",
+    "state": "IL",
+    "postal_code": "62701",
+    "country": "US",
+}
+EUR = {"amount": 1200, "currency": "EUR"}
+AT = "2025-01-01T00:00:00Z"
+WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
+    ("stripe", "customers"): [customer("cus_1") | {"phone": "+1 555", "address": ADDRESS}],
+    ("stripe", "products"): [
+        {
+            "id": "prod_1",
+            "created": 1735732800,
+            "name": "Ticket",
+            "description": "One evening",
+            "active": True,
+            "unit_label": "seat",
+            "tax_code": "txcd_1",
+        }
+    ],
+    ("stripe", "checkout_sessions"): [
+        {
+            "id": "cs_1",
+            "created": 1735732800,
+            "status": "complete",
+            "payment_status": "paid",
+            "mode": "payment",
+            "currency": "eur",
+            "amount_subtotal": 1200,
+            "amount_total": 1200,
+            "client_reference_id": "web-7",
+            **given,
+        }
+        for given in ({"customer_details": {"email": "a@web.example"}},)
+    ],
+    ("stripe", "charges"): [
+        {
+            "id": id,
+            "created": 1735732800,
+            "status": "succeeded",
+            "captured": True,
+            "currency": "eur",
+            "amount": 1200,
+            "amount_captured": 1200,
+            "description": "A seat",
+            **given,
+        }
+        for id, given in (
+            ("ch_1", {"payment_method_details": {"type": "card"}}),
+            ("ch_2", {"source": {"object": "alipay"}}),
+        )
+    ],
+    ("square", "customers"): [
+        {
+            "id": id,
+            "created_at": AT,
+            "email_address": "a@mail.example",
+            "phone_number": "+1 555",
+            "address": {
+                "address_line_1": "1 Main St",
+                "address_line_2": "Floor 2",
+                "locality": "Springfield",
+                "administrative_district_level_1": "IL",
+                "postal_code": "62701",
+                "country": "us",
+            },
+            **names,
+        }
+        for id, names in (
+            ("C1", {"given_name": "Ana", "family_name": "Núñez", "nickname": "An"}),
+            ("C2", {"family_name": "Núñez"}),
+            ("C3", {"company_name": "Springfield Catering", "nickname": "An"}),
+            ("C4", {"nickname": "An"}),
+        )
+    ],
+    ("square", "catalog"): [
+        {
+            "id": f"I{place}",
+            "type": "ITEM",
+            "updated_at": AT,
+            "item_data": {"name": "Tea", "description": "Black", **archived},
+        }
+        for place, archived in enumerate(({}, {"is_archived": True}, {"is_archived": False}))
+    ],
+    ("square", "orders"): [
+        {
+            "id": "O1",
+            "created_at": AT,
+            "closed_at": AT,
+            "state": "COMPLETED",
+            "location_id": "L1",
+            "total_money": EUR,
+            "source": {"name": "Kiosk"},
+            "reference_id": "till-7",
+        }
+    ],
+    ("square", "payments"): [
+        {
+            "id": "P1",
+            "created_at": AT,
+            "status": "COMPLETED",
+            "location_id": "L1",
+            "total_money": EUR,
+            "amount_money": EUR,
+            "source_type": "CASH",
+            "note": "No receipt",
+        }
+    ],
+    ("square", "loyalty_accounts"): [
+        {
+            "id": "LA1",
+            "created_at": AT,
+            "program_id": "LP1",
+            "balance": 1,
+            "lifetime_points": 1,
+            "mapping": {"phone_number": "+1 555"},
+        }
+    ],
+    ("quickbooks", "customers"): [
+        {
+            "Id": "1",
+            "MetaData": {"CreateTime": AT},
+            "DisplayName": "Ana",
+            "PrimaryEmailAddr": {"Address": "a@mail.example"},
+            "PrimaryPhone": {"FreeFormNumber": "555"},
+            "CurrencyRef": {"value": "USD"},
+            "Balance": 0,
+            "BillAddr": {
+                "Line1": "1 Main St",
+                "Line2": "Floor 2",
+                "City": "Springfield",
+                "CountrySubDivisionCode": "IL",
+                "PostalCode": "62701",
+                "Country": "US",
+            },
+        }
+    ],
+    ("quickbooks", "items"): [
+        {
+            "Id": "1",
+            "MetaData": {"CreateTime": AT, "LastUpdatedTime": AT},
+            "Name": "Cask",
+            "Description": "50 l",
+            "Active": True,
+            "Type": "Inventory",
+            "Sku": "C50",
+            "TrackQtyOnHand": True,
+            "QtyOnHand": 2,
+            "ReorderPoint": 1.5,
+            "UnitPrice": 80,
+            "IncomeAccountRef": {"value": "1"},
+        }
+    ],
+    ("quickbooks", "accounts"): [
+        {
+            "Id": "1",
+            "Name": "Sales",
+            "Classification": "Revenue",
+            "AccountType": "Income",
+            "Active": True,
+            "CurrencyRef": {"value": "USD"},
+        }
+    ],
+    ("mailchimp", "members"): [
+        {
+            "id": "m1",
+            "list_id": "l1",
+            "contact_id": "c1",
+            "email_address": "a@mail.example",
+            "status": "subscribed",
+            "full_name": "Ana Núñez",
+            "sms_phone_number": "+1 555",
+            "vip": True,
+            "location": {"country_code": "us"},
+            "timestamp_opt": AT,
+            "last_changed": AT,
+        }
+    ],
+}
+"""By provider and stream bodies in which every mapped field stands."""
+
+
 @pytest.fixture(scope="module")
 def built(warehouse: Warehouse) -> Warehouse:
     for venue_id in ("hall", "bar"):
@@ -37,10 +232,11 @@ def built(warehouse: Warehouse) -> Warehouse:
         warehouse.land(
             venue_id,
             "customers",
-            customer("cus_1", contact=" One@Hall.example ", vip="Yes", tables="4"),
+            customer("cus_1", contact=" One@Hall.example ", vip="Yes", tables="4", tel="1"),
             customer("cus_2", contact="two@hall.example", vip="perhaps"),
             customer("cus_3"),
         )
+        warehouse.land(venue_id, "customers", customer("cus_gone"), deleted_at=OBSERVED_AT)
         warehouse.land(
             venue_id,
             "customers",
@@ -72,6 +268,10 @@ def built(warehouse: Warehouse) -> Warehouse:
             },
             provider="square",
         )
+    add_venue(warehouse.owner, "cafe")
+    for (provider, stream), bodies in WHOLE.items():
+        ids = [body.get("id") or body["Id"] for body in bodies]
+        warehouse.land("cafe", stream, *bodies, provider=provider, ids=ids)
     rule(
         warehouse,
         "hall",
@@ -145,6 +345,7 @@ def test_no_other_venue_or_provider_is_touched(built: Warehouse) -> None:
 def test_a_number_is_one_in_its_column(built: Warehouse) -> None:
     rows = built.rows(
         "SELECT venue_id, alert_quantity, mapping_version FROM analytics.inventory_levels"
+        " WHERE provider = 'square'"
     )
     found = {row["venue_id"]: (row["alert_quantity"], row["mapping_version"]) for row in rows}
     assert found == {"hall": (Decimal("12.5"), 1), "bar": (None, None)}
@@ -163,7 +364,7 @@ def test_a_row_says_by_which_version_of_the_rules_it_was_made(built: Warehouse) 
     )
     assert not_passed(built.build("hall")) == {}
     found = {id: row["mapping_version"] for id, row in customers(built, "hall").items()}
-    assert found == {"cus_1": 2, "cus_2": 2, "cus_3": 2, "SQ1": None}
+    assert found == {"cus_1": 2, "cus_2": 2, "cus_3": 2, "cus_gone": 2, "SQ1": None}
 
 
 def test_a_changed_rule_holds_from_the_venues_next_build_on(built: Warehouse) -> None:
@@ -175,6 +376,121 @@ def test_a_changed_rule_holds_from_the_venues_next_build_on(built: Warehouse) ->
     assert customers(built, "hall")["cus_1"]["email"] == "cus_1@default.example"
     assert customers(built, "hall")["cus_1"]["custom_fields"]["is_vip"] is True
     assert customers(built, "bar") == before
+
+
+def quarantine(warehouse: Warehouse) -> dict[str, tuple[bool, dict[str, str]]]:
+    rows = warehouse.rows("SELECT * FROM control.quarantine")
+    assert {(row["venue_id"], row["target_table"], row["raw_table"]) for row in rows} <= {
+        ("hall", "customers", "raw_stripe.customers")
+    }
+    return {row["raw_id"]: (row["kept_out"], row["errors"]) for row in rows}
+
+
+CUSTOMERS = [("stripe", "customers")]
+PHONE = {**CUSTOMER, "target_field": "phone", "source_path": "metadata.tel", "required": True}
+UNREAD = {"custom.is_vip": "is neither a yes nor a no"}
+UNDATED = {"name": "is not a date as it should be written"}
+ABSENT = {"phone": "has no value, and is required"}
+
+
+@pytest.fixture(scope="module")
+def remapped(built: Warehouse) -> Warehouse:
+    """With one rule more that fails where it is optional, and one where it is required."""
+    assert quarantine(built) == {"cus_2": (False, UNREAD)}
+    rule(
+        built,
+        "hall",
+        **CUSTOMER,
+        target_field="name",
+        source_path="metadata.vip",
+        transforms=[{"do": "date", "format": "%Y-%m-%d"}, {"do": "coalesce", "paths": ["id"]}],
+    )
+    rule(built, "hall", **PHONE)
+    assert built.built("hall", streams=CUSTOMERS).refused == {}
+    return built
+
+
+def test_an_optional_field_whose_rule_fails_is_null_and_its_row_counted(
+    remapped: Warehouse,
+) -> None:
+    row = customers(remapped, "hall")["cus_1"]
+    assert row["name"] is None, "not what the rule replaces"
+    assert row["mapping_errors"] == UNDATED
+    assert quarantine(remapped)["cus_1"] == (False, UNDATED)
+
+
+def test_a_row_without_what_is_required_is_quarantined_until_data_or_mapping_is_mended(
+    remapped: Warehouse,
+) -> None:
+    bar = customers(remapped, "bar")
+    # One that is deleted is not held to what is required.
+    assert customers(remapped, "hall").keys() == {"cus_1", "cus_gone", "SQ1"}
+    assert quarantine(remapped) == {
+        "cus_1": (False, UNDATED),
+        "cus_2": (True, UNREAD | UNDATED | ABSENT),
+        "cus_3": (True, ABSENT),
+    }
+    with remapped.pipeline.connect() as session:
+        counted = count_failures(session)
+    assert [(each.field, each.rows, each.kept_out) for each in counted] == [
+        ("phone", 2, 2),
+        ("name", 2, 1),
+        ("custom.is_vip", 1, 1),
+    ]
+    since = remapped.row("SELECT since FROM control.quarantine WHERE raw_id = 'cus_2'")
+
+    with remapped.owner.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "UPDATE raw_stripe.customers SET payload = jsonb_set(payload, '{metadata,tel}',"
+                " '\"3\"') WHERE id = 'cus_3'"
+            )
+        )
+    assert remapped.built("hall", streams=CUSTOMERS).refused == {}
+    assert customers(remapped, "hall")["cus_3"]["phone"] == "3"
+    assert quarantine(remapped).keys() == {"cus_1", "cus_2"}
+
+    rule(remapped, "hall", **PHONE | {"default": "unlisted"})
+    assert remapped.built("hall", streams=CUSTOMERS).refused == {}
+    assert customers(remapped, "hall")["cus_2"]["phone"] == "unlisted"
+    assert quarantine(remapped) == {
+        "cus_1": (False, UNDATED),
+        "cus_2": (False, UNREAD | UNDATED),
+    }
+    assert since == remapped.row("SELECT since FROM control.quarantine WHERE raw_id = 'cus_2'")
+    assert customers(remapped, "bar") == bar
+
+
+DEFAULTS = {
+    (table, provider, field): default_rule(provider, table, field)
+    for table, target in TARGETS.items()
+    for provider in target.streams
+    for field in target.fields
+}
+
+
+def test_a_default_as_data_gives_what_its_model_makes(built: Warehouse) -> None:
+    for (table, provider, field), default in DEFAULTS.items():
+        made = f"FROM analytics.{table} AS made WHERE venue_id = 'cafe' AND provider = '{provider}'"
+        if default is None:
+            filled = built.row(f"SELECT count({field}) AS rows {made}")["rows"]
+            assert not filled or (table, provider, field) in ELSEWHERE
+            continue
+        assert (table, provider, field) not in ELSEWHERE
+        rows = built.rows(
+            f"""
+            SELECT to_jsonb(made.{field}) AS made, (
+                SELECT control.map_value(raw.payload, CAST(:rule AS jsonb)) -> 'value'
+                FROM raw_{provider}.{default.stream} AS raw
+                WHERE (raw.venue_id, raw.account_id, raw.id)
+                    = (made.venue_id, made.account_id, made.raw_id)
+            ) AS told {made}
+            """,
+            rule=json.dumps(default.compiled()),
+        )
+        assert [row["told"] for row in rows] == [row["made"] for row in rows], default.target
+        assert any(row["made"] is not None for row in rows), default.target
 
 
 def test_the_models_take_what_the_targets_name() -> None:

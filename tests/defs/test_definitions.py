@@ -8,6 +8,7 @@ import dagster as dg
 import yaml
 
 from integration_pipelines.definitions import defs
+from integration_pipelines.defs.checks.every_row_mapped import QUARANTINE
 from integration_pipelines.defs.checks.every_venue_published import PUBLICATIONS
 from integration_pipelines.defs.dbt_build import project
 from integration_pipelines.defs.fields import FIELDS
@@ -44,7 +45,7 @@ def test_what_only_some_runs_need_is_not_imported_by_all() -> None:
 
 def test_assets_are_each_providers_streams_and_each_table_of_dbts() -> None:
     health = dg.AssetKey(["marts", "venue_health"])
-    control = {INBOX.key, PUBLICATIONS.key, FIELDS.key}
+    control = {INBOX.key, PUBLICATIONS.key, FIELDS.key, QUARANTINE.key}
     assert GRAPH.get_all_asset_keys() == RAW | BUILT | control | {health}
     assert "venue_health.sql" in GRAPH.get(health).metadata["model"]
     assert GRAPH.materializable_asset_keys == RAW | BUILT

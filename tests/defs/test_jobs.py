@@ -111,26 +111,43 @@ def test_a_batch_lands_and_publishes_the_good_and_names_the_failed(
     ), "nothing changed, so nothing is recorded"
     assert len(quiet) < events
 
-    # A changed field mapping is published by the venue's next sync, whatever that finds.
-    rule = {
-        "provider": "stripe",
-        "target_table": "customers",
+    # A changed field mapping is published by the venue's next sync, whatever that finds; what lacks
+    # a field that it requires is kept out, and named by a check.
+    numbered = "SELECT venue_id, source_id, custom_fields FROM analytics.customers ORDER BY 1, 2"
+    with analyst.connect() as session:
+        before = session.execute(text(numbered)).all()
+    of_a_room = [row.source_id for row in before if row.venue_id == "a-room"]
+    rule = {"provider": "stripe", "target_table": "customers", "source_path": "id"}
+    number = rule | {
         "target_field": "custom.number",
         "type": "text",
-        "source_path": "id",
         "transforms": [{"do": "split", "separator": "_", "part": 1}],
     }
+    first_one = rule | {
+        "target_field": "custom.is_first",
+        "type": "boolean",
+        "transforms": [{"do": "lookup", "table": {of_a_room[0]: True}}],
+        "required": True,
+    }
+    assert said("control/quarantine", "every_row_mapped").passed
     with pipeline_engine.begin() as session:
         venue_scope(session, "a-room")
-        set_rule(session, "a-room", read_rule(rule), by="test", reason=None)
+        for each in (number, first_one):
+            set_rule(session, "a-room", read_rule(each), by="test", reason=None)
     assert run().success
-    numbered = "SELECT venue_id, source_id, custom_fields FROM analytics.customers"
     with analyst.connect() as session:
         rows = session.execute(text(numbered)).all()
-    assert {row.venue_id for row in rows} == {"a-room", "c-room"}
-    for row in rows:
-        own = {"number": row.source_id.split("_")[1]}
-        assert row.custom_fields == (own if row.venue_id == "a-room" else None)
+    own = {"number": of_a_room[0].split("_")[1], "is_first": True}
+    assert rows == [
+        ("a-room", of_a_room[0], own),
+        *(row for row in before if row.venue_id == "c-room"),
+    ]
+    told = said("control/quarantine", "every_row_mapped")
+    assert not told.passed
+    assert told.severity is dg.AssetCheckSeverity.ERROR
+    (named,) = told.metadata["failures"].records
+    assert (named.data["venue"], named.data["field"]) == ("a-room", "customers.custom.is_first")
+    assert named.data["rows"] == named.data["kept out"] == len(of_a_room) - 1
 
 
 def test_a_batch_in_which_nothing_succeeded_is_a_failed_run(locked_out: Any, run: Any) -> None:

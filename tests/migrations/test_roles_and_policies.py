@@ -55,6 +55,7 @@ MAY = {
         "rate_limits": "SIUD",
         "dbt_build_venues": "SIUD",
         "publications": "S",
+        "quarantine": "S",
         "audit_log": "SI",
         "pending_connections": "S",
     },
@@ -69,6 +70,7 @@ MAY = {
         "sync_cursors": "S",
         "sync_logs": "S",
         "sync_days": "S",
+        "quarantine": "SIUD",
     },
     Role.PORTAL: {
         "venues": "S",
@@ -92,6 +94,7 @@ MAY = {
         "completeness": "S",
         "raw_fields": "S",
         "publications": "S",
+        "quarantine": "S",
         "integration_costs": "S",
         "outbound_writes": "SIU",
         "portal_sessions": "SIUD",
@@ -491,7 +494,7 @@ def test_security_definers_have_a_fixed_path_and_are_not_for_everyone(
             "SELECT proname, proconfig, has_function_privilege('dagster', oid, 'EXECUTE')"
             " FROM pg_proc WHERE prosecdef AND pronamespace = 'control'::regnamespace"
         ).all()
-    assert len(functions) == 9
+    assert len(functions) == 10
     for name, configuration, dagster_may in functions:
         assert (name, configuration, dagster_may) == (
             name,

@@ -10,6 +10,7 @@ A path is parsed here and travels to the database as a value, a jsonpath: never 
 
 import json
 import re
+from collections.abc import Iterable
 
 from integration_pipelines.core.errors import ConfigurationError
 
@@ -72,6 +73,26 @@ def compiled(path: str) -> str:
                 key, value = json.dumps(step["key"]), json.dumps(step["value"])
                 made += f"[*] ? (@.{key} == {value})"
     return made
+
+
+def written(steps: Iterable[Step]) -> str:
+    """Steps as a path, which `parse` reads again."""
+    made = ""
+    for step in steps:
+        match step:
+            case str():
+                made += f"{'.' if made else ''}{_quoted(step)}"
+            case int():
+                made += f"[{step}]"
+            case _:
+                made += f"[{step['key']}={_quoted(step['value'])}]"
+    return made
+
+
+def _quoted(text: str) -> str:
+    if re.fullmatch(NAME, text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
 def _unquoted(text: str) -> str:

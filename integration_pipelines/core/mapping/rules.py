@@ -212,7 +212,8 @@ class Rule(BaseModel):
     """How a venue fills one field of an entity from one provider's payloads.
 
     ``target_field``: a field of the entity, or custom.NAME for one of the venue's own, which says
-    its ``type``. ``required``: a row without a value is an error, and keeps what it had.
+    its ``type``. A row on which it fails has no value there; one that lacks what is ``required`` is
+    kept out of the entity, in `control.quarantine`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -261,6 +262,11 @@ class Rule(BaseModel):
     def field_type(self) -> FieldType:
         """Of the target."""
         return self.type or TARGETS[self.target_table].fields[self.target_field]
+
+    @property
+    def target(self) -> str:
+        """Entity and field, as people write it."""
+        return f"{self.target_table}.{self.target_field}"
 
     @property
     def stream(self) -> str:

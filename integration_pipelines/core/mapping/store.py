@@ -9,33 +9,62 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, column, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy import Connection as Session
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from integration_pipelines.core.errors import ConfigurationError
+from integration_pipelines.core.mapping.defaults import default_rule
 from integration_pipelines.core.mapping.rules import MOST_CUSTOM, Rule
-from integration_pipelines.core.mapping.targets import CUSTOM
+from integration_pipelines.core.mapping.targets import CUSTOM, TARGETS
 from integration_pipelines.core.tables import field_mappings
 
 SAMPLED = 200
 """Rows that a rule is tried on before it is taken."""
 SHOWN = 10
+MOST_READ = 1000
 SETTLES_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a rule makes of the venue's latest rows. ``rows`` were read, ``filled`` of them get a
-    value, ``changed`` another than the rule in force gives (all that are filled, where none is);
-    ``failures``: how many rows fail, by reason; ``examples``: id, before and after, of a few."""
+    value, ``changed`` another than now: than the rule in force gives, else the one that ships;
+    ``failures``: how many rows fail, by reason; ``kept_out``: rows that would not be in the entity
+    for it; ``examples``: id, before, after and error of a few that change or fail."""
 
     rows: int
     filled: int
     changed: int
     failures: Mapping[str, int]
+    kept_out: int
     examples: Sequence[Mapping[str, Any]]
+
+    @property
+    def words(self) -> str:
+        """The numbers, for people."""
+        told = f"of {self.rows} rows {self.filled} get a value, {self.changed} another than now"
+        for reason, count in self.failures.items():
+            told += f"; in {count} it {reason}"
+        return f"{told}; {self.kept_out} would be kept out" if self.kept_out else told
+
+    @property
+    def why_refused(self) -> str | None:
+        """Why the rule cannot hold: it fails on every row that it was tried on."""
+        if not self.rows or sum(self.failures.values()) < self.rows:
+            return None
+        return f"{', '.join(sorted(self.failures))}, in all of the {self.rows} latest rows"
 
 
 class NoSuchRule(ConfigurationError):
@@ -66,57 +95,118 @@ def versions(session: Session, provider: str, target_table: str, target_field: s
     )
 
 
+def sample(
+    session: Session, provider: str, target_table: str, *, limit: int = SAMPLED
+) -> list[Any]:
+    """Payloads of the venue's latest raw rows that the entity is made from."""
+    return list(session.scalars(select(_sampled(provider, target_table, limit).c.payload)))
+
+
 def preview(session: Session, rule: Rule, *, limit: int = SAMPLED) -> Preview:
     """Try a rule on the venue's latest rows; nothing is changed."""
-    held = field_mappings.c
-    in_force = session.scalar(
-        select(held.compiled).where(
-            *_of(rule.provider, rule.target_table, rule.target_field),
-            held.superseded_at.is_(None),
-        )
-    )
-    raw: TableValuedAlias = func.control.sample_raw(rule.provider, rule.stream, limit).table_valued(
-        "id", column("payload", JSONB)
-    )
-    new = func.control.map_value(raw.c.payload, bindparam("new", rule.compiled(), JSONB))
-    old: ColumnElement[Any] = (
-        func.control.map_value(raw.c.payload, bindparam("old", in_force, JSONB))
-        if in_force is not None
-        else literal(None, JSONB)
-    )
-    rows = session.execute(select(raw.c.id, new.label("after"), old.label("before"))).all()
+    raw = _sampled(rule.provider, rule.target_table, limit)
+    made = func.control.map_value(raw.c.payload, bindparam("new", rule.compiled(), JSONB))
+    before, asked = _before(session, rule, raw)
+    rows = session.execute(asked.add_columns(made.label("after"), before.label("before"))).all()
     failures: dict[str, int] = {}
     filled = changed = 0
     examples: list[dict[str, Any]] = []
     for row in rows:
-        after, before = row.after, row.before or {}
-        if "error" in after:
-            failures[after["error"]] = failures.get(after["error"], 0) + 1
+        after, now = row.after, row.before or {"value": None}
+        failed = after.get("error")
+        if failed:
+            failures[failed] = failures.get(failed, 0) + 1
         elif after["value"] is not None:
             filled += 1
-        differs = after != before and not (not before and after.get("value", 1) is None)
-        changed += differs
-        if len(examples) < SHOWN and differs:
+        changed += after != now
+        if len(examples) < SHOWN and after != now:
             examples.append(
                 {
                     "id": row.id,
-                    "before": before.get("value"),
+                    "before": now.get("value"),
                     "after": after.get("value"),
-                    "error": after.get("error"),
+                    "error": failed,
                 }
             )
-    return Preview(len(rows), filled, changed, failures, examples)
+    kept_out = sum(failures.values()) if rule.required else 0
+    return Preview(len(rows), filled, changed, failures, kept_out, examples)
+
+
+def _sampled(provider: str, target_table: str, limit: int) -> TableValuedAlias:
+    target = TARGETS[target_table]
+    only = bindparam("only", dict(target.only.get(provider, {})), JSONB)
+    sampled: TableValuedAlias = func.control.sample_raw(
+        provider, target.streams[provider], limit, only
+    ).table_valued("id", column("payload", JSONB))
+    return sampled
+
+
+def _before(
+    session: Session, rule: Rule, raw: TableValuedAlias
+) -> tuple[ColumnElement[Any], Select[Any]]:
+    """What a sampled row has in the rule's field now, as `control.map_value` gives it, and the
+    query that it stands in."""
+    field = (rule.provider, rule.target_table, rule.target_field)
+    in_force = session.scalar(
+        select(field_mappings.c.compiled).where(
+            *_of(*field), field_mappings.c.superseded_at.is_(None)
+        )
+    )
+    if in_force is None and not rule.target_field.startswith(CUSTOM):
+        shipped = default_rule(*field)
+        if shipped is None:
+            # It stands in other objects than the row's own: as it was built last.
+            built = analysts_rows(rule.provider, rule.target_table)
+            value = built.c.record[rule.target_field]
+            return (
+                func.jsonb_build_object("value", value, type_=JSONB),
+                select(raw.c.id).select_from(raw.outerjoin(built, built.c.raw_id == raw.c.id)),
+            )
+        in_force = shipped.compiled()
+    if in_force is None:
+        return literal(None, JSONB), select(raw.c.id)
+    return (
+        func.control.map_value(raw.c.payload, bindparam("old", in_force, JSONB)),
+        select(raw.c.id),
+    )
+
+
+def analysts_rows(provider: str, target_table: str) -> TableValuedAlias:
+    """The latest rows of an entity, as analysts see them, of the venue in scope: ``raw_id`` and
+    ``record``, the whole row as JSON; none before the first build."""
+    rows: TableValuedAlias = func.control.sample_analytics(
+        target_table, provider, MOST_READ
+    ).table_valued("raw_id", column("record", JSONB))
+    return rows
+
+
+def found_by_analysts(
+    session: Session, provider: str, target_table: str, target_field: str
+) -> list[Any]:
+    """What analysts find in a field now: ``source_id`` and ``value`` of a few of the latest rows
+    that have one."""
+    built = analysts_rows(provider, target_table)
+    value = (
+        built.c.record["custom_fields"][target_field.removeprefix(CUSTOM)]
+        if target_field.startswith(CUSTOM)
+        else built.c.record[target_field]
+    )
+    return list(
+        session.execute(
+            select(built.c.record["source_id"].astext.label("source_id"), value.label("value"))
+            .where(func.jsonb_typeof(value) != "null")
+            .limit(SHOWN)
+        )
+    )
 
 
 def set_rule(session: Session, venue_id: str, rule: Rule, *, by: str, reason: str | None) -> int:
     """Let ``rule`` hold from now on; its version. Raises ConfigurationError where every row that
     it was tried on fails, which names the field and why."""
-    tried = preview(session, rule)
-    if tried.rows and sum(tried.failures.values()) == tried.rows:
-        reasons = ", ".join(sorted(tried.failures))
+    if why := preview(session, rule).why_refused:
         raise ConfigurationError(
-            f"{rule.target_field}: what stands at {rule.source_path} {reasons}, in all of the "
-            f"{tried.rows} latest rows: mend source_path or transforms"
+            f"{rule.target_field}: what stands at {rule.source_path} {why}: mend source_path or "
+            "transforms"
         )
     held = rules_in_force(session)
     mine = {

@@ -11,10 +11,12 @@ CUSTOM = "custom."
 
 
 class Target(NamedTuple):
-    """One entity: by provider the stream whose payload a rule reads, and its fields' types."""
+    """One entity: by provider the stream whose payload a rule reads, its fields' types, and by
+    provider what a payload contains that is of the entity, where the stream has others too."""
 
     streams: Mapping[str, str]
     fields: Mapping[str, FieldType]
+    only: Mapping[str, Mapping[str, str | bool]] = {}
 
 
 TARGETS: Mapping[str, Target] = {
@@ -41,6 +43,7 @@ TARGETS: Mapping[str, Target] = {
             "unit_label": "text",
             "tax_code": "text",
         },
+        {"square": {"type": "ITEM"}},
     ),
     "inventory_levels": Target(
         {"square": "inventory_counts", "quickbooks": "items"},
@@ -51,6 +54,7 @@ TARGETS: Mapping[str, Target] = {
             "sku": "text",
             "alert_quantity": "number",
         },
+        {"quickbooks": {"TrackQtyOnHand": True}},
     ),
     "orders": Target(
         {"stripe": "checkout_sessions", "square": "orders"},
@@ -60,10 +64,12 @@ TARGETS: Mapping[str, Target] = {
             "reference": "text",
             "customer_email": "text",
         },
+        {"stripe": {"status": "complete"}},
     ),
     "payments": Target(
         {"stripe": "charges", "square": "payments"},
         {"description": "text", "payment_method_type": "text"},
+        {"stripe": {"captured": True, "paid": True}, "square": {"status": "COMPLETED"}},
     ),
     "audience_members": Target(
         {"mailchimp": "members"},

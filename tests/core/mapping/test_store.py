@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, insert, text
 
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.errors import ConfigurationError
@@ -19,10 +19,13 @@ from integration_pipelines.core.mapping import (
     remove_rule,
     roll_back,
     rules_in_force,
+    sample,
     set_rule,
+    sources,
     versions,
 )
 from integration_pipelines.core.mapping.rules import MOST_CUSTOM
+from integration_pipelines.core.tables import raw_table
 
 RULE = {
     "provider": "stripe",
@@ -37,6 +40,23 @@ FIELD = ("stripe", "customers", "custom.table")
 def kept(session: Connection, venue_id: str, **change: Any) -> int:
     venue_scope(session, venue_id)
     return set_rule(session, venue_id, read_rule(RULE | change), by="ana", reason="why")
+
+
+def land(engine: Engine, venue_id: str, provider: str, stream: str, *bodies: Any) -> None:
+    rows = [
+        {
+            "venue_id": venue_id,
+            "account_id": "a",
+            "id": f"row_{place}",
+            "payload": body,
+            "observed_at": datetime.now(UTC),
+            "content_hash": b"",
+        }
+        for place, body in enumerate(bodies)
+    ]
+    with engine.begin() as session:
+        venue_scope(session, venue_id)
+        session.execute(insert(raw_table(provider, stream)), rows)
 
 
 @pytest.fixture
@@ -121,6 +141,74 @@ def test_a_preview_reads_the_venue_in_scope_and_changes_nothing(
                 {"do": "constant", "value": "x"}
             ])  # fmt: skip
         assert rules_in_force(session) == []
+
+
+def test_a_preview_holds_a_shipped_field_to_the_default_and_a_required_one_keeps_rows_out(
+    venues: None, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    bodies = (
+        {"name": "Ana", "metadata": {"nick": "Ana"}},
+        {"name": "Bo", "metadata": {"nick": "B."}},
+        {"name": "Cy", "metadata": {}},
+    )
+    land(owner_engine, "hall", "stripe", "customers", *bodies)
+    given = RULE | {"target_field": "name", "type": None, "source_path": "metadata.nick"}
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        seen = preview(session, read_rule(given))
+        assert (seen.rows, seen.filled, seen.changed, seen.kept_out) == (3, 2, 2, 0)
+        assert {(each["before"], each["after"]) for each in seen.examples} == {
+            ("Bo", "B."),
+            ("Cy", None),
+        }
+        required = preview(session, read_rule(given | {"required": True}))
+        assert (required.changed, required.kept_out) == (2, 1)
+        assert required.words == (
+            "of 3 rows 2 get a value, 2 another than now; in 1 it has no value, and is required; "
+            "1 would be kept out"
+        )
+
+
+def test_a_sample_is_of_what_the_entity_is_made_from(
+    venues: None, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    item = {"type": "ITEM", "item_data": {"name": "Tea"}}
+    land(owner_engine, "hall", "square", "catalog", item, {"type": "TAX", "tax_data": {}})
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        assert sample(session, "square", "products") == [item]
+        venue_scope(session, "bar")
+        assert sample(session, "square", "products") == []
+
+
+def test_every_path_that_is_found_leads_to_its_value(
+    venues: None, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    body = {
+        "id": "cus_1",
+        "metadata": {'two "words"': 1, "a.b": False, "empty": "", "none": None, "Größe": 2.5},
+        "custom_fields": [
+            {"label": "Table no.", "value": "7"},
+            {"label": "Drink", "value": {"text": "tea"}},
+        ],
+        "lines": [[{"x": "deep"}], "second"],
+    }
+    land(owner_engine, "hall", "stripe", "customers", body)
+    found = sources([body, {"id": "cus_2"}])
+    assert [(each.path, each.rows, each.samples) for each in found] == [
+        ("id", 2, ["cus_1", "cus_2"]),
+        (r'metadata."two \"words\""', 1, ["1"]),
+        ('metadata."a.b"', 1, ["false"]),
+        ('metadata."Größe"', 1, ["2.5"]),
+        ('custom_fields[label="Table no."].value', 1, ["7"]),
+        ("custom_fields[label=Drink].value.text", 1, ["tea"]),
+        ("lines[0][0].x", 1, ["deep"]),
+    ]
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        for each in found:
+            tried = preview(session, read_rule(RULE | {"source_path": each.path}))
+            assert [example["after"] for example in tried.examples] == each.samples[:1]
 
 
 def test_a_venue_is_built_until_its_changes_are_applied(
