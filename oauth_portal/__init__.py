@@ -23,6 +23,7 @@ from oauth_portal import (
     bearers,
     charts,
     letters,
+    mappings,
     members,
     pages,
     security,
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(members.blueprint)
     app.register_blueprint(letters.blueprint)
+    app.register_blueprint(mappings.blueprint)
     app.register_blueprint(administration.blueprint)
     app.extensions[bearers.EXTENSION] = bearers.verifier(settings)
     app.register_api(api.blueprint)

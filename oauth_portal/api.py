@@ -11,17 +11,15 @@ from flask import Response, abort, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection as Session
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration_pipelines.core import mapping
-from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.events.letters import NO_VENUE, Asked, find, show
 from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.tables import integrations
-from oauth_portal import access, connecting, history, schemas
+from oauth_portal import access, connecting, history, mappings, schemas
 from oauth_portal.access import NotDone
 from oauth_portal.administration import switch_provider
 from oauth_portal.bearers import (
@@ -35,7 +33,7 @@ from oauth_portal.bearers import (
 from oauth_portal.cards import Card, card, cards, cause
 from oauth_portal.connecting import NotConnected, Question
 from oauth_portal.letters import DEAD, in_words, replay_letters
-from oauth_portal.people import Person, note
+from oauth_portal.people import Person
 from oauth_portal.portal import asked_connection, asked_provider, portal
 from oauth_portal.security import problem
 
@@ -548,15 +546,11 @@ def list_mappings(path: schemas.VenuePath) -> Response:
 def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     """Let a rule hold from the venue's next build on, which begins at once. It is tried on the
     venue's latest rows first, and refused where it fails on all. For venue_admin."""
-    rule, who = _rule(body), _who()
-
-    def change(session: Session) -> int:
-        version = mapping.set_rule(session, path.venue_id, rule, by=who.email, reason=body.reason)
-        named = f"{rule.target_table}.{rule.target_field}"
-        note(session, path.venue_id, who.email, f"mapped {named}", rule.provider, version=version)
-        return version
-
-    version = _remapped(path.venue_id, rule.provider, change)
+    rule = _rule(body)
+    version = _remapped(
+        rule.provider,
+        lambda: mappings.save(path.venue_id, rule, actor=_who().email, reason=body.reason),
+    )
     return _json(schemas.Version(version=version))
 
 
@@ -577,6 +571,7 @@ def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
             filled=tried.filled,
             changed=tried.changed,
             failures=dict(tried.failures),
+            kept_out=tried.kept_out,
             examples=[dict(each) for each in tried.examples],
         )
     )
@@ -605,14 +600,8 @@ def mapping_versions(path: schemas.FieldPath) -> Response:
 @called_at_venue("venue_admin")
 def remove_mapping(path: schemas.FieldPath) -> Any:
     """Let what ships hold again. For venue_admin."""
-    who = _who()
-
-    def change(session: Session) -> None:
-        mapping.remove_rule(session, path.provider, path.target_table, path.target_field)
-        named = f"{path.target_table}.{path.target_field}"
-        note(session, path.venue_id, who.email, f"removed the rule of {named}", path.provider)
-
-    _remapped(path.venue_id, path.provider, change)
+    of_field = (path.venue_id, path.provider, path.target_table, path.target_field)
+    _remapped(path.provider, lambda: mappings.remove(*of_field, actor=_who().email))
     return "", 204
 
 
@@ -625,25 +614,33 @@ def remove_mapping(path: schemas.FieldPath) -> Any:
 @called_at_venue("venue_admin")
 def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Response:
     """Let an earlier version hold again, as a new one. For venue_admin."""
-    who = _who()
+    of_field = (path.venue_id, path.provider, path.target_table, path.target_field)
+    version = _remapped(
+        path.provider,
+        lambda: mappings.roll_back(*of_field, to=body.to, actor=_who().email, reason=body.reason),
+    )
+    return _json(schemas.Version(version=version))
 
-    def change(session: Session) -> int:
-        version = mapping.roll_back(
-            session,
-            path.venue_id,
-            path.provider,
-            path.target_table,
-            path.target_field,
-            to=body.to,
-            by=who.email,
-            reason=body.reason,
+
+@blueprint.get(
+    "/venues/<venue_id>/quarantine",
+    tags=[MAPPINGS],
+    security=BEARER,
+    responses={200: schemas.Quarantine, **OF_A_VENUE},
+)
+@called_at_venue("viewer")
+def quarantine(path: schemas.VenuePath) -> Response:
+    """Rows on which the venue's rules fail, as its latest published build found them: counted by
+    field and reason, and the first hundred, those kept out of their table first."""
+    with portal().scoped(path.venue_id) as session:
+        failures = mapping.count_failures(session, [path.venue_id])
+        rows = mapping.find_quarantined(session, path.venue_id)
+    return _json(
+        schemas.Quarantine(
+            failures=[schemas.Failure(**each._asdict()) for each in failures],
+            items=[schemas.QuarantinedRow(**each._asdict()) for each in rows],
         )
-        named = f"{path.target_table}.{path.target_field}"
-        did = f"rolled {named} back to version {body.to}"
-        note(session, path.venue_id, who.email, did, path.provider, version=version)
-        return version
-
-    return _json(schemas.Version(version=_remapped(path.venue_id, path.provider, change)))
+    )
 
 
 @blueprint.get(
@@ -773,21 +770,16 @@ def _rule(given: schemas.NewRule) -> mapping.Rule:
     return mapping.Rule.model_validate(given.model_dump(exclude={"reason"}))
 
 
-def _remapped(venue_id: str, provider: str, change: Callable[[Session], Any]) -> Any:
-    """What ``change`` gives, with the venue's next sync, and with it the build, asked for."""
+def _remapped(provider: str, change: Callable[[], Any]) -> Any:
+    """What ``change`` gives; where it cannot be, the answer says why."""
     if provider not in portal().providers:
         abort(404, "There is no such provider.")
     try:
-        with portal().scoped(venue_id) as session:
-            changed = change(session)
-            held = open_connections(session, venue_ids=[venue_id], providers=[provider])
+        return change()
     except mapping.NoSuchRule as error:
         abort(404, f"{error}.")
     except ConfigurationError as error:
         abort(problem(422, TITLES[422], f"{error}."))
-    if held and held[0].is_due:
-        connecting.ask_for_sync(portal(), venue_id=venue_id, provider=provider, actor=_who().email)
-    return changed
 
 
 def _mapping(row: Any) -> schemas.Mapping:

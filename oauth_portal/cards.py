@@ -65,6 +65,7 @@ class Card:
     streams_done: int = 0
     streams: int = 0
     fetched: int = 0
+    kept_out: int = 0
     reason: str | None = None
     volumes: Sequence[int] = ()
 
@@ -121,6 +122,7 @@ def _card(
         "streams_done": work.done if work else 0,
         "streams": work.streams if work else 0,
         "fetched": work.fetched if work else 0,
+        "kept_out": held["kept_out"],
         "volumes": [(changed or {}).get(day, 0) for day in days()],
     }
     if off is not None:
@@ -158,7 +160,10 @@ def _card(
         )
     if held["oldest_cursor_at"] is None:
         return Card(provider, "waiting", "The first sync has not begun yet.", None, **facts)
-    return Card(provider, "well", "Everything is here.", "sync", **facts)
+    headline = "Everything is here."
+    if held["kept_out"]:
+        headline = "Everything came, but some rows lack what your mappings require."
+    return Card(provider, "well", headline, "sync", **facts)
 
 
 def _switched_off(session: Session, venue_id: str) -> dict[str, str]:

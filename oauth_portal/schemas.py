@@ -409,7 +409,41 @@ class Preview(BaseModel):
     filled: int
     changed: int
     failures: dict[str, int]
+    kept_out: int
     examples: list[dict[str, Any]]
+
+
+class Failure(BaseModel):
+    """A field whose rule fails on ``rows`` rows for one reason; ``kept_out`` of them are not in
+    their table; ``example``: the id of one, as its provider knows it."""
+
+    provider: str
+    target_table: str
+    field: str
+    reason: str
+    rows: int
+    kept_out: int
+    example: str
+
+
+class QuarantinedRow(BaseModel):
+    """A row on which rules fail: where it comes from, and by field why."""
+
+    target_table: str
+    provider: str
+    account_id: str
+    source_id: str
+    raw_table: str
+    raw_id: str
+    errors: dict[str, str]
+    kept_out: bool
+    mapping_version: int
+    since: datetime
+
+
+class Quarantine(BaseModel):
+    failures: list[Failure]
+    items: list[QuarantinedRow]
 
 
 class Targets(BaseModel):

@@ -479,6 +479,7 @@ def test_a_mapping_is_previewed_set_changed_rolled_back_and_removed(
         "mapped customers.custom.table",
         "mapped customers.custom.table",
     ]
+    assert manager("GET", "/venues/hall/quarantine").json == {"failures": [], "items": []}
     # What is sampled is the venue's own.
     assert call("bar")("POST", "/venues/bar/mappings/preview", RULE).json["rows"] == 1
 

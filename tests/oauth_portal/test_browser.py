@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from sqlalchemy import Engine
 
 from integration_pipelines.core.settings import Settings
+from integration_pipelines.defs.dbt_build import build
 from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
 from tests.conftest import NewDatabase
@@ -251,3 +252,81 @@ def test_a_manager_looks_at_failed_messages_and_has_them_worked_on_again(
     page.get_by_role("button", name="Sign in for development").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     looked_at(page, "failed-messages-of-no-venue")
+
+
+@pytest.mark.timeout(180)
+def test_a_manager_maps_fields_of_their_own_and_sees_what_analysts_find_and_what_is_kept_out(
+    page: Page, served: str, here: Settings, sandbox: Sandbox, pipeline_engine: Engine
+) -> None:
+    account = sandbox.stripe.create_account("mapped", name="Big Hall", size=20)
+    page.goto(f"{served}/venues/hall/stripe/connect")
+    page.get_by_label("E-mail").fill(MANAGER)
+    page.get_by_role("button", name="Sign in for development").click()
+    page.get_by_role("button", name="Continue to Stripe").click()
+    page.locator(f"button[value='{account.id}']").click()
+    run_what_was_asked_for(here, pipeline_engine)
+    page.get_by_role("link", name="Mappings", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Mappings of Hall")
+    looked_at(page, "mappings")
+
+    new = page.get_by_role("link", name="Add a field of your own to customers")
+    new.click()
+    page.get_by_label("Name of the field").fill("is_vip")
+    page.get_by_label("Kind of value").select_option("yes or no")
+    page.get_by_label("Where the value stands").select_option("metadata.vip")
+    page.get_by_label("What is done to it then").select_option("Read it as yes or no")
+    page.get_by_role("button", name="Add this step").click()
+    expect(page.get_by_role("group", name="Step 1: read it as yes or no")).to_be_visible()
+    expect(page).to_have_url(re.compile("/customers/new$"))
+    page.get_by_label("Where there is nothing, put").fill("no")
+    page.get_by_label("Where there is nothing, put").press("Enter")
+    expect(page.get_by_role("heading", name="What it would change")).to_be_focused()
+    preview = page.get_by_role("region", name="Before and after")
+    expect(preview.get_by_role("cell", name="yes", exact=True).first).to_be_visible()
+    looked_at(page, "mapping-preview")
+    page.get_by_label("Why").fill("the door asks")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").first).to_contain_text("Saved as version 1")
+    expect(page.get_by_role("region", name="Versions")).to_contain_text("the door asks")
+
+    # The same as plain forms, for whoever has no JavaScript.
+    browser = page.context.browser
+    assert browser is not None
+    plain = browser.new_context(
+        java_script_enabled=False, storage_state=page.context.storage_state()
+    ).new_page()
+    plain.goto(f"{served}/venues/hall/mappings/stripe/customers/new")
+    plain.get_by_label("Name of the field").fill("seat")
+    plain.get_by_label("Where the value stands").select_option("metadata.seat")
+    plain.get_by_label("What is done to it then").select_option("Take blanks off its ends")
+    plain.get_by_role("button", name="Add this step").click()
+    plain.get_by_label("Required").check()
+    plain.get_by_role("button", name="Preview").click()
+    expect(plain.get_by_text("kept out, until it is mended")).to_be_visible()
+    plain.get_by_label("Why").fill("every guest is seated")
+    plain.get_by_role("button", name="Save").click()
+    expect(plain.get_by_role("status").first).to_contain_text("Saved as version 1")
+    plain.context.close()
+
+    run_what_was_asked_for(here, pipeline_engine)
+    build(here, pipeline_engine, venue_ids=["hall"], streams=[("stripe", "customers")])
+    page.reload()
+    found = page.get_by_role("region", name="What analysts find")
+    expect(found.get_by_role("cell", name="yes", exact=True).first).to_be_visible()
+    looked_at(page, "mapping")
+    page.get_by_role("link", name="Hall", exact=True).click()
+    card = page.locator("#card-stripe")
+    expect(card).to_contain_text("some rows lack what your mappings require")
+    expect(card).to_contain_text(re.compile(r"Kept out\s*\d+ rows"))
+    looked_at(page, "kept-out")
+    card.get_by_role("link", name=re.compile(r"rows of Stripe, why$")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quarantine of Hall")
+    expect(page.get_by_role("region", name="What fails")).to_contain_text("seat of customers")
+    looked_at(page, "quarantine")
+    page.get_by_role("link", name="Stripe: seat of customers").click()
+    page.emulate_media(color_scheme="dark")
+    looked_at(page, "mapping-dark")
+    page.get_by_label("What is to hold again").select_option("none: remove this field")
+    page.get_by_label("Why", exact=True).last.fill("not every guest is")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("status").first).to_contain_text("Your rule is removed")

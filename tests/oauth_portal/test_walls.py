@@ -26,6 +26,7 @@ OPEN = {"/health", "/sign-in", "/sign-in/callback", "/sign-in/development", "/si
 def ways(app: Flask, **values: str) -> list[tuple[str, str]]:
     """Method and path of every page, with ``values`` in its places."""
     found = []
+    values = {"target_table": "customers", "target_field": "name"} | values
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static" or rule.rule.startswith("/api/"):
             continue
@@ -108,11 +109,13 @@ def test_22_what_another_venue_has_is_unknown_under_ones_own(
     assert rows() == before
 
 
-def test_a_viewer_sees_four_pages_of_the_venue_and_may_do_nothing(
+def test_a_viewer_sees_seven_pages_of_the_venue_and_may_do_nothing(
     app: Flask, sign_in: SignIn
 ) -> None:
     viewer = sign_in(VIEWER)
-    pages = {f"/venues/hall{page}" for page in ("", "/square/card", "/history", "/data")}
+    mappings = ("/mappings", "/mappings/square/customers/name", "/quarantine")
+    looks = ("", "/square/card", "/history", "/data", *mappings)
+    pages = {f"/venues/hall{page}" for page in looks}
     asked = [way for way in ways(app, venue_id="hall") if way[1] not in OPEN | {"/"}]
     assert {path for method, path in asked if method == "GET"} > pages
     for method, path in asked:

@@ -1,0 +1,289 @@
+"""The mapping editor: what a manager reads, tries, saves and takes back; and what nobody may."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, insert, text
+
+from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.mapping import read_rule
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.tables import quarantine, raw_table
+from oauth_portal.drafts import STEPS, draft_of, rule_of
+from tests.canary import assert_unseen, make_canary
+from tests.oauth_portal.conftest import MANAGER, OTHER, VIEWER, Browser, SignIn
+
+AT = "/venues/hall/mappings/stripe/customers"
+FORM = {"name": "table", "type": "integer", "source": "metadata.table"}
+
+
+@pytest.fixture
+def rows(settings: Settings, people: None) -> None:
+    """Three customers of the hall's and one of the bar's, as landed."""
+    engine = create_engine(settings, Role.PIPELINE)
+    for venue_id, tables in (("hall", ("4", "x", None)), ("bar", ("7",))):
+        bodies = [
+            {
+                "email": f"{n}@mail.example",
+                "name": f"N{n}",
+                "metadata": {"table": table, "zone": "A"},
+            }
+            for n, table in enumerate(tables)
+        ]
+        with engine.begin() as session:
+            venue_scope(session, venue_id)
+            session.execute(
+                insert(raw_table("stripe", "customers")),
+                [
+                    {
+                        "venue_id": venue_id,
+                        "account_id": "acct",
+                        "id": f"cus_{place}",
+                        "payload": body,
+                        "observed_at": datetime.now(UTC),
+                        "content_hash": b"",
+                    }
+                    for place, body in enumerate(bodies)
+                ],
+            )
+    engine.dispose()
+
+
+def previewed(page: str) -> str:
+    """The rule that the page offers to save, as its form sends it."""
+    found = re.search(r'name="rule" value="([^"]*)"', page)
+    assert found is not None, page
+    return found[1].replace("&#34;", '"').replace("&amp;", "&").replace("&lt;", "<")
+
+
+def saves(browser: Browser, field: str, form: dict[str, str], reason: str = "seats") -> Any:
+    page = browser.post(f"{AT}/{field}/draft", {**form, "press": "preview"}).text
+    return browser.post(f"{AT}/{field}/save", {"rule": previewed(page), "reason": reason})
+
+
+def test_a_manager_reads_what_fills_each_field_and_what_could(sign_in: SignIn, rows: None) -> None:
+    manager = sign_in()
+    page = manager.get("/venues/hall/mappings?provider=square").text
+    assert "given_name, joined with family_name, or else company_name, or else nickname" in page
+    assert "the name of its item in the catalog" in page
+    assert "nothing: it stays empty" in page
+    page = manager.get(f"{AT}/email").text
+    assert 'value="email" selected' in page
+    assert "metadata.table — 4, x (2 of 3 rows)" in page
+    assert "0@mail.example" in page
+    assert "No row has a value yet" in page
+    for unknown in ("customers/source_id", "customers/custom.none", "venues/name", "orders/name"):
+        assert manager.get(f"/venues/hall/mappings/stripe/{unknown}").status_code == 404
+    assert manager.get("/venues/hall/mappings/nobody/customers/name").status_code == 404
+
+
+def test_a_field_is_built_step_by_step_previewed_saved_changed_and_rolled_back(
+    sign_in: SignIn, rows: None
+) -> None:
+    manager = sign_in()
+    first = manager.post(f"{AT}/new/draft", {**FORM, "press": "preview"}).text
+    assert "1 of your latest 3 rows change" not in first
+    assert "2 of your latest 3 rows change" in first
+    assert "In 1 row it is not a whole number: empty there" in first
+    assert manager.get("/venues/hall/mappings").text.count("yours") == 0, "nothing was saved"
+
+    stepped = manager.post(f"{AT}/new/draft", {**FORM, "press": "add", "step": "lookup"}).text
+    assert "Step 1: look it up in a list" in stepped
+    step = {"step-0-do": "lookup", "step-0-table": "x = 0\n4 = 4", "step-0-otherwise": ""}
+    assert (
+        "Step 1" not in manager.post(f"{AT}/new/draft", {**FORM, **step, "press": "remove-0"}).text
+    )
+    page = manager.post(f"{AT}/new/draft", {**FORM, **step, "press": "preview"}).text
+    assert "metadata.table, looked up: x → 0, 4 → 4, anything else → nothing" in page
+    refused = manager.post(f"{AT}/new/save", {"rule": previewed(page), "reason": " "})
+    assert refused.status_code == 400
+    assert "Why: write a few words" in refused.text
+    saved = saves(manager, "new", {**FORM, **step})
+    assert saved.headers["Location"] == f"{AT}/custom.table"
+
+    page = manager.get(f"{AT}/custom.table").text
+    assert "Saved as version 1" in page and MANAGER in page and "seats" in page
+    assert "the next sync brings it" in page
+    assert "(custom_fields -&gt;&gt; &#39;table&#39;)::bigint as table" in page
+    again = manager.post(f"{AT}/new/draft", {**FORM, **step, "press": "preview"})
+    assert 'name="rule"' not in again.text
+    assert "there is table already" in again.text
+
+    required = {**FORM, "required": "on", "default": ""}
+    page = manager.post(f"{AT}/custom.table/draft", {**required, "press": "preview"}).text
+    assert "In 1 row it has no value, and is required: kept out" in page
+    assert saves(manager, "custom.table", required, "only seated").status_code == 303
+    back = manager.post(f"{AT}/custom.table/rollback", {"to": "1", "reason": "as before"})
+    assert back.status_code == 303
+    page = manager.get(f"{AT}/custom.table").text
+    assert "Version 1 holds again, as version 3." in page
+    assert all(why in page for why in ("seats", "only seated", "as before"))
+    for form in ({"to": "1"}, {"to": "9", "reason": "x"}, {"to": "x", "reason": "x"}):
+        assert manager.post(f"{AT}/custom.table/rollback", form).status_code == 400
+    manager.post(f"{AT}/custom.table/rollback", {"to": "0", "reason": "no longer seated"})
+    assert "yours" not in manager.get("/venues/hall/mappings").text
+    assert "removed the rule of customers.custom.table" in manager.get("/venues/hall/history").text
+
+    saves(manager, "email", {"source": "metadata.zone"})
+    assert 'value="metadata.zone" selected' in manager.get(f"{AT}/email").text
+    manager.post(f"{AT}/email/rollback", {"to": "0", "reason": "as it ships"})
+    assert 'value="email" selected' in manager.get(f"{AT}/email").text, "the default again"
+
+
+CANNOT_BE: list[tuple[dict[str, str], str]] = [
+    ({"name": "Table 1"}, "is not custom. and then a small letter"),
+    ({"path": "a'); DROP TABLE x--"}, "Where the value stands: path"),
+    ({"source": ""}, "Where the value stands: path"),
+    (
+        {"step-0-do": "split", "step-0-separator": "", "step-0-part": "1"},
+        "Step 1, What stands between the parts: String should have at least 1 character",
+    ),
+    (
+        {"step-0-do": "split", "step-0-separator": "-", "step-0-part": "x"},
+        "Which part: 1 is the first, -1 the last: write a whole number",
+    ),
+    ({"step-0-do": "lookup", "step-0-table": "red"}, "“red” has no = between"),
+    (
+        {"step-0-do": "date", "step-0-format": "%Y", "step-0-zone": "UTC"},
+        "Step 1: format has to have %Y, %m and %d",
+    ),
+]
+
+
+def test_25_what_cannot_be_is_told_by_field_and_cure(sign_in: SignIn, rows: None) -> None:
+    manager = sign_in()
+    for change, said in CANNOT_BE:
+        page = manager.post(f"{AT}/new/draft", {**FORM, **change, "press": "preview"}).text
+        (told,) = re.findall(r'role="alert"[^>]*>([^<]*)<', page)
+        assert said in told
+        assert 'name="rule"' not in page
+
+
+def test_what_fails_on_every_row_cannot_be_saved(sign_in: SignIn, rows: None) -> None:
+    manager = sign_in()
+    page = manager.post(
+        f"{AT}/new/draft", {**FORM, "source": "metadata.zone", "press": "preview"}
+    ).text
+    assert "Nothing can be saved like this: it is not a whole number, in all of the 3" in page
+    assert 'name="rule"' not in page
+    rule = json.dumps(
+        {
+            "provider": "stripe",
+            "target_table": "customers",
+            "target_field": "custom.table",
+            "type": "integer",
+            "source_path": "metadata.zone",
+        }
+    )
+    forced = manager.post(f"{AT}/new/save", {"rule": rule, "reason": "x"})
+    assert forced.status_code == 400
+    assert "Nothing can be saved like this" in forced.text
+    assert "yours" not in manager.get("/venues/hall/mappings").text
+    for wrong in ("", "{", "[]", rule.replace("customers", "products")):
+        assert manager.post(f"{AT}/new/save", {"rule": wrong, "reason": "x"}).status_code == 400
+
+
+def test_a_viewer_sees_rules_and_no_persons_data_and_the_bar_nothing_of_the_halls(
+    sign_in: SignIn, rows: None
+) -> None:
+    viewer = sign_in(VIEWER)
+    page = viewer.get(f"{AT}/email").text
+    assert "@mail.example" not in page and "[e-mail]" in page
+    assert "<form" not in page.partition("<main")[2]
+    assert viewer.get(f"{AT}/new").status_code == 200
+    other = sign_in(OTHER)
+    assert "7 (1 of 1 rows)" in other.get(f"{AT}/email".replace("hall", "bar")).text
+    saves(sign_in(), "new", FORM)
+    assert other.get(f"{AT}/custom.table".replace("hall", "bar")).status_code == 404
+
+
+def test_24_no_secret_in_a_payload_is_on_the_page(
+    sign_in: SignIn, rows: None, owner_engine: Engine
+) -> None:
+    canary = make_canary("key")
+    with owner_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "UPDATE raw_stripe.customers"
+                " SET payload = jsonb_build_object('note', CAST(:canary AS text))"
+            ),
+            {"canary": f"Bearer {canary}"},
+        )
+    manager = sign_in()
+    pages = [manager.get(f"{AT}/name").text]
+    pages.append(manager.post(f"{AT}/name/draft", {"path": "note", "press": "preview"}).text)
+    assert "[redacted]" in pages[1]
+    assert_unseen(canary, *pages)
+
+
+def test_quarantined_rows_are_named_on_card_and_page_with_where_to_mend_them(
+    sign_in: SignIn, rows: None, connect: Callable[..., UUID], owner_engine: Engine
+) -> None:
+    connect("hall", "stripe")
+    manager = sign_in()
+    assert "There is none: every row can be read." in manager.get("/venues/hall/quarantine").text
+    with owner_engine.begin() as session:
+        venue_scope(session, "hall")
+        for place, kept_out in ((1, True), (2, False)):
+            session.execute(
+                insert(quarantine).values(
+                    venue_id="hall",
+                    target_table="customers",
+                    provider="stripe",
+                    account_id="acct",
+                    source_id=f"cus_{place}",
+                    raw_table="raw_stripe.customers",
+                    raw_id=f"cus_{place}",
+                    raw_content_hash=b"",
+                    errors={"email": "has no value, and is required"},
+                    mapping_version=1,
+                    kept_out=kept_out,
+                )
+            )
+    for email in (MANAGER, VIEWER):
+        page = sign_in(email).get("/venues/hall/quarantine?provider=stripe").text
+        assert "Stripe: email of customers" in page and f"{AT}/email" in page
+        assert "raw_stripe.customers, account acct" in page and "cus_1" in page
+    assert "1 row kept out" in manager.get("/venues/hall/mappings").text
+    told = " ".join(manager.get(f"{AT}/email").text.split())
+    assert "In 2 rows it has no value, and is required; 1 of them are kept out." in told
+    assert re.search(r"<dt>Kept out</dt><dd><a [^>]*>1 row<", manager.get("/venues/hall").text)
+    assert "cus_1" not in manager.get("/venues/hall/quarantine?provider=square").text
+
+
+def test_every_transform_goes_through_the_form_and_back() -> None:
+    steps: list[dict[str, Any]] = [
+        {"do": "trim"},
+        {"do": "case", "to": "upper"},
+        {"do": "split", "separator": ", ", "part": 0},
+        {"do": "split", "separator": "-", "part": -2},
+        {"do": "join", "separator": " ", "paths": ["a.b", 'c."d e"']},
+        {"do": "coalesce", "paths": ["a"]},
+        {"do": "constant", "value": "x"},
+        {"do": "number", "decimal": ",", "group": " "},
+        {"do": "date", "format": "%d.%m.%Y %H:%M", "zone": "Europe/Berlin"},
+        {"do": "minor_units", "digits": 3},
+        {"do": "major_units", "digits": 0},
+        {"do": "lookup", "table": {"a b": "1", "c": None}, "otherwise": None},
+        {"do": "boolean", "true": ["yes"], "false": ["no", "0"]},
+    ]
+    assert {step["do"] for step in steps} == STEPS.keys()
+    rule = read_rule(
+        {
+            "provider": "stripe",
+            "target_table": "customers",
+            "target_field": "custom.x",
+            "type": "text",
+            "source_path": "a",
+            "transforms": steps,
+            "default": "none",
+            "required": True,
+        }
+    )
+    assert rule_of(draft_of(rule), "stripe", "customers") == rule
