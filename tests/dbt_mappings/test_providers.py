@@ -445,6 +445,19 @@ def test_a_reports_frame_and_its_rows_are_the_same(
     ]
 
 
+def test_a_venues_reports_are_found_without_those_of_others(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    plan = warehouse.rows(
+        "EXPLAIN SELECT * FROM staging.stg_quickbooks__report_lines"
+        " WHERE venue_id = 'jp-hall' AND report = 'ProfitAndLoss'"
+    )
+    lines = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert "Index Cond: (venue_id = 'jp-hall'::text)" in lines
+    assert "Scan on profit_and_loss" in lines
+    assert "Scan on balance_sheet" not in lines
+
+
 JANUARY = ("2026-01-01", "2026-01-31")
 
 
