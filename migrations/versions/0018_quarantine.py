@@ -105,6 +105,19 @@ def upgrade() -> None:
     )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON control.quarantine TO dbt")
     op.execute("GRANT SELECT ON control.quarantine TO pipeline, portal")
+    # Analysts may not enter the schema: a view of `marts` counts for them, see 0017.
+    op.execute("GRANT SELECT (venue_id, provider) ON control.quarantine TO analyst, analyst_all")
+    op.execute(
+        "CREATE POLICY venue_isolation ON control.quarantine FOR SELECT TO analyst"
+        " USING (venue_id = control.analyst_venue())"
+    )
+    op.execute(
+        "CREATE POLICY all_venues ON control.quarantine FOR SELECT TO analyst_all USING (true)"
+    )
+    op.execute(
+        "CREATE POLICY venue_of_role ON control.quarantine AS RESTRICTIVE TO analyst"
+        " USING (venue_id = control.analyst_venue() OR current_user = 'analyst_all')"
+    )
 
     op.execute("DROP FUNCTION control.sample_raw(text, text, integer)")
     _make(
@@ -124,6 +137,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("SET LOCAL ROLE dbt")
+    op.execute("DROP VIEW IF EXISTS marts.venue_health")
+    op.execute("COMMENT ON SCHEMA staging IS NULL")
+    op.execute("RESET ROLE")
     op.execute("DROP FUNCTION control.sample_analytics")
     op.execute("DROP FUNCTION control.sample_raw")
     _make(SAMPLE_RAW.format(**OF_ANY_KIND), "The latest raw rows of the venue in scope.")

@@ -19,6 +19,7 @@ from integration_pipelines.core.tables import (
     integration_health,
     integration_webhooks,
     publications,
+    quarantine,
     sync_cursors,
     sync_days,
     sync_logs,
@@ -728,6 +729,18 @@ def connected(built: Warehouse) -> Warehouse:
                 publications.c.table_name.in_(("analytics.payments", "marts.daily_revenue")),
             )
         )
+        failing = {"venue_id": "hall", "provider": "stripe", "account_id": "acct_1"}
+        failing |= {"raw_table": "raw_stripe.customers", "raw_id": "cus_1", "raw_content_hash": b""}
+        session.execute(
+            insert(quarantine).values(
+                **failing,
+                target_table="customers",
+                source_id="cus_1",
+                errors={"name": "is missing"},
+                mapping_version=1,
+                kept_out=True,
+            )
+        )
     return built
 
 
@@ -749,6 +762,7 @@ def test_health_is_how_a_venues_connections_stand_now(connected: Warehouse) -> N
         "error_kinds": ["access_revoked"],
         "row_count": 10,
         "dead_letters": 1,
+        "mapping_failures": 1,
         "stale_since": NOON,
         "stale_tables": ["analytics.payments", "marts.daily_revenue"],
     }

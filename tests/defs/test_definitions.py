@@ -81,7 +81,7 @@ def test_each_raw_asset_is_watched_and_each_test_of_dbts_is_a_check() -> None:
     checks = {(key.asset_key, key.name) for key in GRAPH.asset_check_keys}
     for check in ("every_venue_synced", "every_object_landed"):
         assert {key for key, name in checks if name == check} == RAW
-    assert len(checks) == 2 * len(RAW) + len(project().tests) + 4
+    assert len(checks) == 2 * len(RAW) + len(project().tests) + 5
     assert {(INBOX.key, "no_event_waits_long"), (INBOX.key, "every_event_came")} <= checks
     assert (dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_is_complete") in checks
 

@@ -58,6 +58,12 @@ dead_letters as (
     group by venue_id, connection_id
 ),
 
+quarantined as (
+    select venue_id, provider, count(*) as row_count
+    from {{ source('control', 'quarantine') }}
+    group by venue_id, provider
+),
+
 publications as (
     select
         venue_id,
@@ -83,6 +89,7 @@ select
     coalesce(failing.error_kinds, array[]::text[]) as error_kinds,
     coalesce(landed.row_count, 0) as row_count,
     coalesce(dead_letters.event_count, 0) as dead_letters,
+    coalesce(quarantined.row_count, 0) as mapping_failures,
     publications.published_at,
     publications.stale_since,
     coalesce(publications.stale_tables, array[]::text[]) as stale_tables
@@ -93,4 +100,5 @@ left join cursors using (venue_id, connection_id)
 left join failing using (venue_id, connection_id)
 left join landed using (venue_id, connection_id)
 left join dead_letters using (venue_id, connection_id)
+left join quarantined using (venue_id, provider)
 left join publications using (venue_id)
