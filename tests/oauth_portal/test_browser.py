@@ -20,7 +20,7 @@ from integration_pipelines.providers import PROVIDERS
 from provider_sandbox import Sandbox
 from tests.conftest import NewDatabase
 from tests.faults.moments import Hold
-from tests.oauth_portal.conftest import ADMIN, MANAGER, run_what_was_asked_for
+from tests.oauth_portal.conftest import ADMIN, MANAGER, VIEWER, run_what_was_asked_for
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -330,3 +330,11 @@ def test_a_manager_maps_fields_of_their_own_and_sees_what_analysts_find_and_what
     page.get_by_label("Why", exact=True).last.fill("not every guest is")
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("status").first).to_contain_text("Your rule is removed")
+
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{served}/venues/hall/mappings/stripe/customers/email")
+    page.get_by_label("E-mail").fill(VIEWER)
+    page.get_by_role("button", name="Sign in for development").click()
+    expect(page.get_by_role("region", name="What your rows hold")).to_contain_text("[e-mail]")
+    expect(page.get_by_role("button", name="Preview")).to_have_count(0)
+    looked_at(page, "mapping-of-a-viewer")
