@@ -1,6 +1,7 @@
 """`sync_venues`: many venues in one run, on the real instance, database and sandbox."""
 
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,9 +10,11 @@ from uuid import UUID
 import dagster as dg
 import pytest
 from sqlalchemy import Engine, select, text
+from structlog.testing import capture_logs
 
+from integration_pipelines.cli import work
 from integration_pipelines.core.credentials import open_connections
-from integration_pipelines.core.database import Role, create_engine, venue_scope
+from integration_pipelines.core.database import Role, create_engine, execute, venue_scope
 from integration_pipelines.core.ingest.batch import BatchItem, create_batch
 from integration_pipelines.core.mapping import read_rule, set_rule
 from integration_pipelines.core.settings import Settings
@@ -204,6 +207,37 @@ def test_a_build_whose_database_goes_away_refuses_nobody_and_is_done_again_in_it
     assert venues_in(analyst, "analytics.payments") == {"a-room"}
     with pipeline_engine.connect() as session:
         assert set(session.scalars(select(publications.c.stale_since))) == {None}
+
+
+def test_a_worker_begins_its_run_as_soon_as_the_database_takes_one(
+    locked_out: Any,
+    instance: dg.DagsterInstance,
+    owner_engine: Engine,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dagster_postgres.utils.calculate_delay", lambda **_: 0.0)
+    monkeypatch.setattr(work, "AFTER_TROUBLE", 0.1)
+    locked_out("a-room")
+    with pipeline_engine.begin() as session:
+        batch_id = create_batch(session, [BatchItem(each) for each in open_connections(session)])
+    job = defs.resolve_job_def("sync_venues")
+    lets_in = "GRANT CONNECT ON DATABASE {} TO PUBLIC"
+    with ThreadPoolExecutor(1) as pool, capture_logs() as logged:
+        with owner_engine.begin() as session:
+            database = session.engine.url.database or ""
+            execute(session, "REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
+        working = pool.submit(work._run, job, instance, batch_id, 1, threading.Event())
+        try:
+            until(lambda: logged or working.done(), "the run cannot begin")
+        finally:
+            with owner_engine.begin() as session:
+                execute(session, lets_in, database)
+        working.result()
+    assert logged[0]["event"] == "the database does not answer"
+    assert len(instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: str(batch_id)}))) == 1
+    with pipeline_engine.connect() as session:
+        assert session.scalars(select(sync_batches.c.outcome)).all() == ["failed"]
 
 
 def test_a_failing_test_stays_red_until_the_failing_venue_itself_passes_and_quotes_no_row(
