@@ -89,5 +89,8 @@ def _session(engine: Engine) -> Iterator[Session]:
         try:
             yield session
         finally:
-            # Closes the session rather than give it back to the pool: its locks end with it.
+            # A server notices a closed session in its own time, and the next one has come by then.
+            with suppress(SQLAlchemyError):
+                session.execute(select(func.pg_advisory_unlock_all()))
+            # Closed rather than given back to the pool: locks end with it, whatever went wrong.
             session.invalidate()

@@ -12,7 +12,9 @@ import requests
 from sqlalchemy import Engine
 
 from integration_pipelines.core.embedded_postgres import revive
-from tests.faults.test_4_postgres_dies import data_path, end_server, mortal, server, settings
+from tests.faults.conftest import data_path, mortal, server
+from tests.faults.moments import end_server
+from tests.faults.test_4_postgres_dies import settings
 from tests.webhook_receiver.conftest import send, stored, stripe_event
 
 __all__ = ["data_path", "mortal", "server", "settings"]
