@@ -9,7 +9,7 @@ import structlog
 from integration_pipelines.core.redaction import redact_event, redact_line
 from integration_pipelines.core.settings import AppEnv
 
-QUIET = ("urllib3", "botocore", "boto3", "alembic.runtime")
+QUIET = ("urllib3", "botocore", "boto3", "alembic.runtime", "great_expectations")
 """Loggers that say at INFO what only their authors want to read."""
 
 

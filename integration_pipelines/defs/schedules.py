@@ -9,6 +9,7 @@ from integration_pipelines.core.credentials import due_for_renewal
 from integration_pipelines.core.ingest.batch import create_batch, due
 from integration_pipelines.defs.census import take_census
 from integration_pipelines.defs.endpoints import register_webhooks, waiting
+from integration_pipelines.defs.expectations import check_expectations
 from integration_pipelines.defs.fields import watch_fields
 from integration_pipelines.defs.gaps import find_missed_events
 from integration_pipelines.defs.housekeeping import keep_house
@@ -112,6 +113,16 @@ def missed_events() -> dg.RunRequest:
 )
 def field_watch() -> dg.RunRequest:
     """Every six hours: fields that payloads have got, changed or lost."""
+    return dg.RunRequest()
+
+
+@dg.schedule(
+    job=check_expectations,
+    cron_schedule="30 7 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def daily_expectations() -> dg.RunRequest:
+    """Once a day, after the night's full passes: whether what is published looks as it did."""
     return dg.RunRequest()
 
 

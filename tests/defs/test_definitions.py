@@ -13,6 +13,7 @@ from integration_pipelines.defs.checks.every_venue_published import PUBLICATIONS
 from integration_pipelines.defs.dbt_build import project
 from integration_pipelines.defs.fields import FIELDS
 from integration_pipelines.defs.inbox import INBOX
+from integration_pipelines.defs.suites import SUITES
 from integration_pipelines.instance import ROOT, WORKSPACE
 from integration_pipelines.providers import PROVIDERS
 
@@ -32,7 +33,10 @@ def test_they_can_be_loaded_as_the_workspace_names_them() -> None:
 
 
 def test_what_only_some_runs_need_is_not_imported_by_all() -> None:
-    heavy = ("dagster_dbt", "dbt.cli", "pandas", "matplotlib", "aws_encryption_sdk", "boto3")
+    heavy = (
+        *("dagster_dbt", "dbt.cli", "pandas", "matplotlib", "aws_encryption_sdk", "boto3"),
+        "great_expectations",
+    )
     code = (
         "import sys, integration_pipelines.definitions;"
         f"print([name for name in {heavy} if name in sys.modules])"
@@ -81,8 +85,10 @@ def test_each_raw_asset_is_watched_and_each_test_of_dbts_is_a_check() -> None:
     checks = {(key.asset_key, key.name) for key in GRAPH.asset_check_keys}
     for check in ("every_venue_synced", "every_object_landed"):
         assert {key for key, name in checks if name == check} == RAW
-    assert len(checks) == 2 * len(RAW) + len(project().tests) + 5
+    assert len(checks) == 2 * len(RAW) + len(project().tests) + len(SUITES) + 5
     assert {(INBOX.key, "no_event_waits_long"), (INBOX.key, "every_event_came")} <= checks
+    expected = {key for key, name in checks if name == "meets_expectations"}
+    assert expected == {dg.AssetKey(["analytics", suite.table]) for suite in SUITES}
     assert (dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_is_complete") in checks
 
 
@@ -97,6 +103,7 @@ def test_schedules_and_sensors_run_without_anyone_turning_them_on() -> None:
         "webhook_registration",
         "missed_events",
         "field_watch",
+        "daily_expectations",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "lost_runs",

@@ -1,0 +1,264 @@
+"""The suites of the canonical tables, as Dagster runs them: one look at venues that each have their
+trouble, and what it says of them."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+import pytest
+from sqlalchemy import Connection, text
+
+from integration_pipelines.core.database import Role, create_engine, owner_engine, venue_scope
+from integration_pipelines.core.settings import Settings
+from integration_pipelines.core.venues import add_venue
+from integration_pipelines.definitions import defs
+from integration_pipelines.defs.suites import SUITES, last_complete_week
+from integration_pipelines.instance import open_instance
+from tests.canary import every_row
+from tests.conftest import NewDatabase
+
+WEEK = last_complete_week(datetime.now(UTC).date())
+HEALTHY = ("quiet", "seasonal", "returning")
+NOT_JUDGED = ("young", "sparse", "gone")
+VENUES = (*HEALTHY, *NOT_JUDGED, "fallen", "dear", "anonymous", "people")
+PEOPLE = (
+    ("Renée Müller", "renée.müller+bar@mail.example", "+49 (30) 123-4567", "DE", "EUR"),
+    ("岡本", "okamoto_9@mail.example", "090 1234 5678 ext. 12", "JP", None),
+    (None, None, None, None, None),
+    ("Zoë Ødegård", "zoë.ødegård9@localhost", "ask Zoë", "Norge", "nok"),
+    ("Ask Ødegård", "ask.ødegård@localhost", "0" * 30, "no", "NOK"),
+    (" ", "two words@mail.example", "12", "N1", "N0K"),
+)
+
+
+class Look(NamedTuple):
+    """What the job said, by table, and where it left it."""
+
+    said: dict[str, dg.AssetCheckEvaluation]
+    settings: Settings
+    instance: dg.DagsterInstance
+
+    def failing(self, table: str) -> list[dict[str, Any]]:
+        shown = self.said[table].metadata.get("failing")
+        return [dict(row.data) for row in shown.records] if shown else []  # type: ignore[union-attr]
+
+    def of(self, venue_id: str) -> list[tuple[Any, ...]]:
+        """Table, what, figure and expected of each row that names the venue."""
+        return [
+            (name, row["what"], row["figure"], row["expected"])
+            for name in self.said
+            for row in self.failing(name)
+            if row["venue"] == venue_id
+        ]
+
+
+@pytest.fixture(scope="module")
+def look(new_warehouse: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Look]:
+    with (
+        new_warehouse(tmp_path_factory.mktemp("data")) as settings,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        assert settings.database_url is not None
+        patch.setenv("APP_ENV", settings.app_env)
+        patch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
+        patch.setenv("DATA_DIR", str(settings.data_path))
+        for name in ("DAGSTER_HOME", "DAGSTER_POSTGRES_URL", "DAGSTER_EVENT_BATCH_SIZE"):
+            patch.setenv(name, "")
+        _furnish(settings)
+        with open_instance(settings) as instance:
+            ran = defs.resolve_job_def("check_expectations").execute_in_process(instance=instance)
+            yield Look(
+                {each.asset_key.path[-1]: each for each in ran.get_asset_check_evaluations()},
+                settings,
+                instance,
+            )
+
+
+def test_a_venue_whose_volume_collapses_is_named(look: Look) -> None:
+    rows, amount = f"rows of the week of {WEEK}, EUR", f"sum of amounts of the week of {WEEK}, EUR"
+    assert look.of("fallen") == [
+        ("payments", rows, "3", "at least 10"),
+        ("payments", amount, "69.00", "at least 315.00"),
+    ]
+    said = look.said["payments"]
+    assert not said.passed
+    assert said.severity == dg.AssetCheckSeverity.WARN
+    assert f"fallen: stripe: {rows}: 3, expected at least 10" in str(said.description)
+
+
+def test_sums_and_quantiles_that_explode_are_named(look: Look) -> None:
+    assert {
+        (what.partition(" of the week")[0], expected) for _, what, _, expected in look.of("dear")
+    } == {
+        ("sum of amounts", "at most 1,260.00"),
+        ("median amount", "at most 63.00"),
+        ("ninth decile of amounts", "at most 78.20"),
+    }
+
+
+def test_a_share_that_moves_is_named(look: Look) -> None:
+    what = f"share without customer of the week of {WEEK}, EUR"
+    assert look.of("anonymous") == [("payments", what, "100%", "at most 20%")]
+
+
+@pytest.mark.parametrize("venue_id", [*HEALTHY, *NOT_JUDGED])
+def test_who_is_as_before_or_has_little_history_or_is_disconnected_is_not_named(
+    look: Look, venue_id: str
+) -> None:
+    assert look.of(venue_id) == []
+
+
+def test_healthy_tables_pass_and_every_history_that_is_long_enough_is_judged(look: Look) -> None:
+    assert {name for name, each in look.said.items() if not each.passed} == {
+        "payments",
+        "customers",
+    }
+    assert set(look.said) == {suite.table for suite in SUITES}
+    judged = {name: each.metadata["judged_histories"].value for name, each in look.said.items()}
+    assert judged["payments"] == len({"quiet", "fallen", "dear", "anonymous", "seasonal"})
+    assert judged["orders"] == len({"returning"})
+
+
+def test_what_is_malformed_is_counted_by_its_shape(look: Look) -> None:
+    assert set(look.of("people")) == {
+        ("customers", "name", "1 like ' '", "not blank"),
+        ("customers", "email", "2 like 'x.x@x'", "name@domain.tld"),
+        ("customers", "email", "1 like 'x x@x.x'", "name@domain.tld"),
+        ("customers", "phone", "1 like 'xxx Xxx'", "5 to 17 digits"),
+        ("customers", "phone", f"1 like '{'9' * 30}'", "5 to 17 digits"),
+        ("customers", "phone", "1 like '99'", "5 to 17 digits"),
+        ("customers", "country", "1 like 'Xxxxx'", "two capitals, as of ISO 3166"),
+        ("customers", "country", "1 like 'xx'", "two capitals, as of ISO 3166"),
+        ("customers", "country", "1 like 'X9'", "two capitals, as of ISO 3166"),
+        ("customers", "currency", "1 like 'xxx'", "three capitals, as of ISO 4217"),
+        ("customers", "currency", "1 like 'X9X'", "three capitals, as of ISO 4217"),
+    }
+
+
+def test_the_checks_link_to_data_docs_that_name_the_venue(look: Look) -> None:
+    assert (look.settings.data_path / "data_docs" / "index.html").exists()
+    for name, said in look.said.items():
+        link = said.metadata["data_docs"]
+        assert isinstance(link, dg.PathMetadataValue)
+        page = Path(link.path or "").read_text()
+        assert name in page
+        assert ("fallen" in page) == (name == "payments")
+
+
+def test_nobody_is_named_in_events_or_data_docs(look: Look) -> None:
+    docs = [path.read_text() for path in (look.settings.data_path / "data_docs").rglob("*.html")]
+    dagster = create_engine(look.settings, Role.DAGSTER)
+    events = every_row(dagster, "nowhere")
+    dagster.dispose()
+    assert any("x.x@x" in each for each in docs)
+    assert "x.x@x" in events
+    for each in (*docs, events):
+        for said in ("Ødegård", "ødegård", "Zoë", "Renée", "okamoto", "localhost", "mail.example"):
+            assert said not in each
+            assert said.encode("unicode_escape").decode() not in each
+
+
+@pytest.mark.parametrize(
+    ("today", "week"),
+    [
+        (date(2026, 3, 2), date(2026, 2, 16)),  # A Monday.
+        (date(2026, 3, 3), date(2026, 2, 23)),
+        (date(2026, 3, 8), date(2026, 2, 23)),
+    ],
+)
+def test_a_week_is_judged_from_the_tuesday_after_it(today: date, week: date) -> None:
+    assert last_complete_week(today) == week
+
+
+def _furnish(settings: Settings) -> None:
+    owner, pipeline = owner_engine(settings), create_engine(settings, Role.PIPELINE)
+    for venue_id in VENUES:
+        add_venue(owner, venue_id)
+        with pipeline.begin() as session:
+            venue_scope(session, venue_id)
+            session.execute(
+                text(CONNECTED),
+                {"venue": venue_id, "status": "disconnected" if venue_id == "gone" else "active"},
+            )
+    dbt = create_engine(settings, Role.DBT)
+    with dbt.begin() as session:
+        for venue_id in ("quiet", "fallen", "dear", "anonymous"):
+            _sell(session, venue_id, weeks=12, each=20)
+        _sell(session, "young", weeks=7, each=20)
+        _sell(session, "sparse", weeks=12, each=9)
+        _sell(session, "gone", weeks=12, each=20)
+        # Every fourth week is closed, and so is the last.
+        for before in (1, 2, 3, 5, 6, 7, 9, 10, 11):
+            _sell(session, "seasonal", weeks=1, each=20, before=before)
+        _sell(session, "quiet", each=24)
+        _sell(session, "seasonal", each=20)
+        _sell(session, "fallen", each=3)
+        _sell(session, "dear", each=20, times=100)
+        _sell(session, "anonymous", each=20, customer=None)
+        # The week after, which is not over, says nothing.
+        _sell(session, "quiet", each=200, before=-1)
+        session.execute(text(RETURNED), {"week": WEEK})
+        columns = ("name", "email", "phone", "country", "currency")
+        for number, person in enumerate(PEOPLE):
+            session.execute(text(PERSON), {"id": number} | dict(zip(columns, person, strict=True)))
+    for engine in (owner, pipeline, dbt):
+        engine.dispose()
+
+
+def _sell(
+    session: Connection,
+    venue_id: str,
+    *,
+    each: int,
+    weeks: int = 1,
+    before: int | None = None,
+    times: int = 1,
+    customer: str | None = "cus_1",
+) -> None:
+    """``each`` payments a week: in the ``weeks`` that end ``before`` that many; of one week, else,
+    in the one that is judged."""
+    last = before if before is not None else 0 if weeks == 1 else 1
+    session.execute(
+        text(SOLD),
+        {
+            "venue": venue_id,
+            "each": each,
+            "first": WEEK - timedelta(weeks=last + weeks - 1),
+            "last": WEEK - timedelta(weeks=last),
+            "times": times,
+            "customer": customer,
+        },
+    )
+
+
+CONNECTED = """
+    INSERT INTO control.connections (venue_id, provider, account_id, account_name, status)
+    VALUES (:venue, 'stripe', :venue, :venue, :status)
+"""
+SOLD = """
+    INSERT INTO analytics.payments (
+        venue_id, provider, account_id, source_id, business_date, currency, gross_amount,
+        customer_id, is_disputed, is_deleted
+    )
+    SELECT :venue, 'stripe', 'acct', gen_random_uuid(), week::date + n % 7, 'EUR',
+        (21 + n) * :times, CAST(:customer AS text), false, false
+    FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '7 days') AS week,
+        generate_series(1, :each) AS n
+"""
+RETURNED = """
+    INSERT INTO analytics.orders (
+        venue_id, provider, account_id, source_id, business_date, currency, total_amount,
+        customer_email, is_deleted
+    )
+    SELECT 'returning', 'stripe', 'acct', gen_random_uuid(), CAST(:week AS date) - 7 * week, 'EUR',
+        -10, 'ask@mail.example', false
+    FROM generate_series(0, 12) AS week, generate_series(1, 20)
+"""
+PERSON = """
+    INSERT INTO analytics.customers (
+        venue_id, provider, account_id, source_id, name, email, phone, country, currency, is_deleted
+    )
+    VALUES ('people', 'stripe', 'acct', :id, :name, :email, :phone, :country, :currency, false)
+"""
