@@ -13,7 +13,6 @@ Weeks without a row count as nothing; who has fewer than eight weeks, or few row
 judged.
 """
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -31,8 +30,6 @@ WEEKS_AT_LEAST = 8
 POINTS = 0.2
 NAMED_AT_MOST = 20
 """Failing rows of an expectation; how many there are is counted in full."""
-KEPT = timedelta(days=30)
-"""For as long a page of Data Docs stays, and with it the link of the check that led there."""
 
 
 class Format(NamedTuple):
@@ -368,7 +365,6 @@ def evaluate(
             run_id=gx.RunIdentifier(run_name=str(week), run_time=datetime.now(UTC)),
         )
         looked.append((suite, len(figures), result))
-    _forget(docs)
     context.build_data_docs()
     pages = {
         key.expectation_suite_identifier.name: docs / "validations" / Path(*key.to_tuple())
@@ -441,11 +437,3 @@ def _failing(suite: Suite, meta: Mapping[str, str], row: Mapping[str, Any]) -> F
         measure.said(row[name]),
         f"{bound.replace('_', ' ')} {measure.said(row[f'{name}_{bound}'])}",
     )
-
-
-def _forget(docs: Path) -> None:
-    """Pages of runs that are long over."""
-    before = (datetime.now(UTC) - KEPT).timestamp()
-    for page in docs.glob("validations/*/*/*"):
-        if page.stat().st_mtime < before:
-            shutil.rmtree(page)
