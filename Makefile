@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(VENV)/bin/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --quiet
 
-PICTURES := empty-1280 connect-square-1280 well-1280 broken-1280
+PICTURES := empty-1280 connect-square-1280 well-1280 broken-1280 mapping-preview-1280
 
 .PHONY: help setup demo test coverage dev bench lint lock pictures
 

@@ -33,6 +33,7 @@ from tests.faults.moments import until
 END_OTHERS = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_type = 'client backend'"
 )
 
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
