@@ -57,8 +57,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process where the server is given: its roles, and their passwords, are all tests'. Else
-    two more than there are cores: half of the time is spent waiting for other processes."""
-    return 1 if GIVEN_DATABASE_URL else (os.cpu_count() or 1) + 2
+    one more than there are cores: half of the time is spent waiting for other processes."""
+    return 1 if GIVEN_DATABASE_URL else (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
