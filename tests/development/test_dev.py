@@ -66,6 +66,6 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
     assert rest.strip() == "stopped"
     assert dev.returncode == 0
     # Postgres writes all it holds before it ends, which a busy machine makes it wait for.
-    _, alive = psutil.wait_procs(started, timeout=30)
+    _, alive = psutil.wait_procs(started, timeout=120)
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     assert not embedded_postgres.status(data_path).running

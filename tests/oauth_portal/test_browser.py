@@ -66,6 +66,7 @@ def page() -> Iterator[Page]:
 
 def looked_at(page: Page, name: str) -> None:
     """Nothing serious hinders anybody; the page fits a phone; a picture, if asked for."""
+    page.wait_for_load_state()
     found = Axe().run(page)
     serious = [
         f"{each['id']}: {each['help']}"
