@@ -1,10 +1,12 @@
 """`webhook_events`: from a stored event to the analyst's table, by the sensor and its run."""
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 from sqlalchemy import Engine, text
 
 from integration_pipelines.core.credentials import open_connections
@@ -16,7 +18,14 @@ from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
 from integration_pipelines.defs.jobs import run_config, run_tags
 from integration_pipelines.defs.resources import resources
+from integration_pipelines.defs.sensors import webhooks
 from provider_sandbox import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def _no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick that finds nothing ends."""
+    monkeypatch.setattr(webhooks, "WATCH", 0.0)
 
 
 def evaluated(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
@@ -133,6 +142,22 @@ def test_the_inbox_is_observed_every_minute_whoever_works_on_it(
     assert 240 <= age < 300
     assert seen == {"waiting": 1, "claimed": 1, "done": 2, "ignored": 0, "dead": 1}
     assert later.run_requests == [], "what a worker holds is left to it"
+
+
+def test_a_tick_claims_what_comes_in_while_it_watches(
+    instance: dg.DagsterInstance,
+    venue: Any,
+    connect: Any,
+    pipeline_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(venue("hall"), "square", "M1")
+    monkeypatch.setattr(webhooks, "WATCH", 60.0)
+    coming = threading.Timer(2.0, come, [pipeline_engine], {"age": "0 seconds"})
+    coming.start()
+    (request,) = tick(instance)
+    coming.join()
+    assert request.tags["events"] == "1"
 
 
 def test_an_event_is_a_row_of_analytics_after_one_tick_and_one_run(

@@ -228,6 +228,12 @@ def claim(
     )
 
 
+def any_due(session: Session, *, waited: timedelta = timedelta(0)) -> bool:
+    """Whether there is something to `claim`."""
+    now: datetime = session.scalars(select(func.now())).one()
+    return bool(session.scalar(select(_due(now, waited).exists())))
+
+
 def _due(now: datetime, waited: timedelta) -> Select[tuple[int]]:
     """Events that may be claimed, of each account those that wait longest."""
     account = tuple_(held.provider, func.coalesce(held.account_id, ""))

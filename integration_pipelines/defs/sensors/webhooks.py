@@ -5,14 +5,20 @@ thousands of events over hundreds of venues are one run.
 """
 
 import json
+import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple, Self
 
 import dagster as dg
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
-from integration_pipelines.core.events.claims import claim, leave_to_workers, secrets_of
+from integration_pipelines.core.events.claims import (
+    any_due,
+    claim,
+    leave_to_workers,
+    secrets_of,
+)
 from integration_pipelines.core.events.waiting import ended, waiting
 from integration_pipelines.defs.inbox import evaluation, observation, verdict
 from integration_pipelines.defs.jobs import sync_venues
@@ -22,6 +28,12 @@ from integration_pipelines.providers import PROVIDERS
 
 CLAIMED_AT_ONCE = 5_000
 OBSERVED_EVERY = timedelta(minutes=1)
+WATCH = 18.5
+"""Seconds for which a tick that finds nothing looks on. The daemon begins one every five seconds,
+unless the one before is still under way: the fewer, the less often nobody looks."""
+LOOK_EVERY = 0.2
+GATHER = 0.3
+"""Seconds: a change's events come together, and one that comes after a claim waits for its run."""
 LONGEST_LANDING = timedelta(seconds=30)
 """Events bear the time at which the transaction that ended them began: an observation counts what
 ended until so long ago, or it would miss those of a transaction that is open still."""
@@ -55,11 +67,12 @@ class Told(NamedTuple):
 def webhook_events(
     context: dg.SensorEvaluationContext, pipeline: Pipeline
 ) -> dg.SensorResult | dg.SkipReason:
-    """Claim what came in, and read again what it is about. The tick says how much, and how long
-    the oldest waits. The inbox is observed every minute, whoever works on it; its check is told
-    when it changes, and every minute while it fails."""
+    """Claim what came in, or comes in while the tick watches, and read again what it is about. The
+    tick says how much, and how long the oldest waits. The inbox is observed every minute, whoever
+    works on it; its check is told when it changes, and every minute while it fails."""
     told = Told.read(context.cursor)
     events: list[Any] = []
+    _watch(pipeline.engine)
     with pipeline.engine.begin() as session:
         now = session.scalars(select(func.now())).one()
         found = waiting(session)
@@ -98,3 +111,15 @@ def webhook_events(
         asset_events=events,
         cursor=Told(passed, observed_at).written(),
     )
+
+
+def _watch(engine: Engine) -> None:
+    """Return when something is due, else after WATCH seconds. Who waits for the next tick instead
+    waits for five seconds at worst."""
+    until = time.monotonic() + WATCH
+    while time.monotonic() < until:
+        with engine.begin() as session:
+            if any_due(session, waited=leave_to_workers(session)):
+                time.sleep(GATHER)
+                return
+        time.sleep(LOOK_EVERY)
