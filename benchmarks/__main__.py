@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import budget, imports, landing, limits, providers, venues, webhooks
+from benchmarks import budget, imports, landing, limits, mapping, providers, venues, webhooks
 from benchmarks.stage import Stage, stage
 
 TARGET = "target met"
@@ -30,6 +30,9 @@ BENCHMARKS: dict[str, Callable[[Stage, argparse.Namespace], list[dict[str, Any]]
     "webhooks-latency": lambda on, options: webhooks.latency(on),
     "webhooks-drained": lambda on, options: webhooks.drained(on),
     "webhooks-at-scale": lambda on, options: webhooks.at_scale(on, rows=options.rows * 50),
+    "mapping": lambda on, options: mapping.run(
+        on, rows=options.rows * 25, venues=options.venues, repeats=options.repeats
+    ),
     "imports": lambda on, options: imports.run(repeats=options.repeats),
 }
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -179,12 +180,39 @@ def take_census(*, venue_id: str) -> Work:
     return work
 
 
+def build(*, venue_ids: list[str], streams: list[str], project: str) -> Work:
+    """A build of what these streams of Stripe's go into, by the dbt ``project`` at that path."""
+    from integration_pipelines.core.database import create_engine
+    from integration_pipelines.core.settings import load_settings
+    from integration_pipelines.defs import dbt_build
+
+    dbt_build.PROJECT = Path(project)
+    settings = load_settings()
+    engine = create_engine(settings)
+    dbt_build.warm_up(settings, engine)
+
+    def work() -> dict[str, Any]:
+        built = dbt_build.build(
+            settings,
+            engine,
+            venue_ids=venue_ids,
+            streams=[("stripe", stream) for stream in streams],
+        )
+        if built is None or built.refused or built.broken:
+            raise SystemExit(f"not built: {built}"[:2000])
+        label = dbt_build.project().label
+        return {"rows": {label(table.unique_id): table.rows for table in built.tables}}
+
+    return work
+
+
 CASES: dict[str, Callable[..., Work]] = {
     "fetch": fetch,
     "copy_and_merge": copy_and_merge,
     "sync_venue": sync_venue,
     "read_streams": read_streams,
     "take_census": take_census,
+    "build": build,
 }
 
 

@@ -7,16 +7,23 @@
 {% macro mapping(entity, streams) -%}
     {#- `entity`: the alias of the rows; `streams`: by provider the raw table of `raw_id`. -#}
     {%- do config(meta={'mapped': streams}) -%}
+    {#- A row a venue and provider, whatever there are of rules: joined by hash, not by trying each. #}
     left join (
-        select
-            rule.venue_id,
-            rule.provider,
-            max(rule.version) as version,
-            array_agg(rule.target_field order by rule.target_field) as fields,
-            array_agg(rule.compiled order by rule.target_field) as rules
-        from {{ source('control', 'field_mappings') }} as rule
-        where rule.superseded_at is null and rule.target_table = '{{ this.identifier }}'
-        group by 1, 2
+        select owner.venue_id, each.provider, rules.*
+        from {{ source('control', 'venues') }} as owner
+        cross join unnest(array['{{ streams | join("', '") }}']) as each (provider)
+        cross join lateral (
+            select
+                max(rule.version) as version,
+                array_agg(rule.target_field order by rule.target_field) as fields,
+                array_agg(rule.compiled order by rule.target_field) as rules
+            from {{ source('control', 'field_mappings') }} as rule
+            where rule.venue_id = owner.venue_id
+                and rule.provider = each.provider
+                and rule.target_table = '{{ this.identifier }}'
+                and rule.superseded_at is null
+        ) as rules
+        where {{ in_build('owner.venue_id') }}
     ) as mapping on mapping.venue_id = {{ entity }}.venue_id and mapping.provider = {{ entity }}.provider
     left join lateral (
         select control.map_fields(raw.payload, mapping.fields, mapping.rules) as result
@@ -31,6 +38,8 @@
             {{ 'union all' if not loop.last }}
             {%- endfor %}
         ) as raw
+        {# Evaluated once a row, and not for each column made of it. #}
+        offset 0
     ) as mapped on mapping.rules is not null
 {%- endmacro %}
 

@@ -75,6 +75,15 @@ def compiled(path: str) -> str:
     return made
 
 
+def keys(path: str) -> str | None:
+    """``path`` as a text array, where it is of names alone: the database follows it without parsing
+    it. None where it is not, or a name could be taken for a place in a list."""
+    steps = parse(path)
+    if any(not isinstance(step, str) or re.match(r"[-+\s\d]", step) for step in steps):
+        return None
+    return "{" + ",".join(json.dumps(step, ensure_ascii=False) for step in steps) + "}"
+
+
 def written(steps: Iterable[Step]) -> str:
     """Steps as a path, which `parse` reads again."""
     made = ""

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from integration_pipelines.core.errors import ConfigurationError
-from integration_pipelines.core.mapping.paths import compiled, parse
+from integration_pipelines.core.mapping.paths import compiled, keys, parse
 from integration_pipelines.core.mapping.targets import CUSTOM, TARGETS, FieldType
 
 CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -277,6 +277,7 @@ class Rule(BaseModel):
         """What the database evaluates."""
         return {
             "path": compiled(self.source_path),
+            "keys": keys(self.source_path),
             "transforms": [transform.compiled() for transform in self.transforms],
             "default": self.default,
             "required": self.required,
