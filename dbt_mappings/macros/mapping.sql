@@ -102,6 +102,8 @@
     from {{ candidate }} as failing
     where failing.mapping_errors is not null and failing.deleted_at is null;
 
+    analyze {{ candidate.schema }}.{{ candidate.identifier }}_failing;
+
     delete from {{ candidate }} as row
     using {{ candidate.schema }}.{{ candidate.identifier }}_failing as failing
     where failing.kept_out

@@ -23,6 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
 import sqlalchemy
 from psycopg import sql
 from sqlalchemy import URL, Connection, CursorResult, Engine, event, make_url, select, text
@@ -243,6 +244,17 @@ def _enter_provider(connection: Connection, provider: Provider) -> None:
             "CREATE POLICY dbt_reads ON {}.{} FOR SELECT TO dbt USING (true)",
         ):
             execute(connection, statement, schema, stream)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether ``error`` says that the database is away, and not that it refuses what was asked,
+    such as for want of space: it has no SQLSTATE, or one of connections or of a shutdown."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, psycopg.Error):
+            return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
+        cause = cause.__cause__
+    return True
 
 
 def _engine(

@@ -226,13 +226,11 @@ def _test_queries() -> dict[str, str]:
         with tempfile.TemporaryDirectory(prefix="compiling-", dir=kept.parents[1]) as draft:
             options = ("--select", "resource_type:test", "--no-introspect", "--no-populate-cache")
             compiled = _run_dbt("compile", *options, target=Path(draft), manifest=_manifest())
-            queries = {
-                each.node.unique_id: _test_query(each.node.compiled_code) for each in compiled
-            }
+            queries = {each.node.unique_id: each.node.compiled_code for each in compiled}
             (Path(draft) / kept.name).write_text(json.dumps(queries))
             (Path(draft) / kept.name).rename(kept)
-    found: dict[str, str] = json.loads(kept.read_bytes())
-    return found
+    queries = json.loads(kept.read_bytes())
+    return {unique_id: _test_query(compiled) for unique_id, compiled in queries.items()}
 
 
 def _test_query(compiled: str) -> str:
@@ -361,15 +359,15 @@ def build(
 def run_tests(settings: Settings, engine: Engine, *, tests: Collection[str]) -> Build | None:
     """Run ``tests`` (unique ids) over all venues' rows as they are published; otherwise as
     build()."""
+    published = select(venues.c.venue_id).where(
+        venues.c.venue_id.in_(select(publications.c.venue_id))
+    )
     with _building(settings, engine) as (dbt, _):
-        _, entered, everyone = _enter(engine, (), and_built=True)
+        with engine.connect() as session:
+            everyone: list[str] = list(session.scalars(published.order_by(venues.c.venue_id)))
         if not everyone:
             return None
-        _hold_back_all_but(engine, everyone)
-        try:
-            return _merged(everyone, [(everyone, _audit(dbt, tests, everyone), {})])
-        finally:
-            _leave(engine, entered)
+        return _merged(everyone, [(everyone, _audit(dbt, tests, everyone), {})])
 
 
 @contextmanager
@@ -560,27 +558,34 @@ def _publish(
 def _note_quarantined(session: Connection, table: str, *, venue_ids: Sequence[str]) -> None:
     """Note the rows on which the venues' mappings fail, and forget those that are mended."""
     key = "venue_id, provider, account_id, source_id"
+    failing = f"candidates.{table}_failing"
     noted = f"{key}, raw_table, raw_id, raw_content_hash, errors, mapping_version, kept_out"
+    rest = noted.removeprefix(f"{key}, ")
     values = {"table": table, "venue_ids": venue_ids}
     session.execute(
         text(
-            "DELETE FROM control.quarantine WHERE target_table = :table"
-            f" AND venue_id = ANY (:venue_ids) AND ({key}) NOT IN"
-            f" (SELECT {key} FROM candidates.{table}_failing)"
+            "DELETE FROM control.quarantine AS former WHERE target_table = :table"
+            f" AND venue_id = ANY (:venue_ids) AND NOT EXISTS (SELECT FROM {failing} AS failing"
+            " WHERE (failing.venue_id, failing.provider, failing.account_id, failing.source_id)"
+            " = (former.venue_id, former.provider, former.account_id, former.source_id))"
         ),
         values,
     )
-    changed = [name for name in noted.split(", ") if name not in key.split(", ")]
     session.execute(
         text(
-            f"INSERT INTO control.quarantine (target_table, {noted})"
+            f"INSERT INTO control.quarantine AS former (target_table, {noted})"
             f" SELECT DISTINCT ON ({key}) CAST(:table AS text), {noted}"
-            f" FROM candidates.{table}_failing WHERE venue_id = ANY (:venue_ids)"
-            f" ORDER BY {key} ON CONFLICT (target_table, {key}) DO UPDATE SET "
-            + ", ".join(f"{name} = excluded.{name}" for name in changed)
+            f" FROM {failing} WHERE venue_id = ANY (:venue_ids)"
+            f" ORDER BY {key} ON CONFLICT (target_table, {key}) DO UPDATE"
+            f" SET ({rest}) = ROW ({_of('excluded', rest)})"
+            f" WHERE ({_of('former', rest)}) IS DISTINCT FROM ({_of('excluded', rest)})"
         ),
         values,
     )
+
+
+def _of(relation: str, columns: str) -> str:
+    return ", ".join(f"{relation}.{column}" for column in columns.split(", "))
 
 
 def _note_publications(

@@ -22,12 +22,14 @@ from dagster_postgres.utils import DagsterPostgresException
 from pydantic import Field
 from sqlalchemy.exc import OperationalError
 
+from integration_pipelines.core.database import is_outage
 from integration_pipelines.core.events.claims import Landing, begin, settle
 from integration_pipelines.core.ingest import StreamResult
 from integration_pipelines.core.ingest.batch import (
     BatchItem,
     changed_streams,
     changed_venues,
+    providers_of,
     run_batch,
     sync_item,
 )
@@ -112,6 +114,8 @@ def _outliving_the_database() -> Iterator[None]:
     try:
         yield
     except (OperationalError, psycopg.OperationalError, DagsterPostgresException) as error:
+        if not is_outage(error):
+            raise
         raise dg.RetryRequested(max_retries=OUTAGE_TRIES, seconds_to_wait=OUTAGE_WAIT) from error
 
 
@@ -166,7 +170,8 @@ def sync(context: dg.OpExecutionContext, config: BatchConfig) -> None:
             )
             done += results
     with pipeline.engine.connect() as session:
-        for name in sorted({result.provider for result in done}):
+        # Also of what a try of this step before has synced.
+        for name in providers_of(session, batch_id):
             for checked in every_venue_synced.evaluate(
                 session, provider=name, streams=PROVIDERS[name].stream_names
             ):

@@ -17,6 +17,7 @@ from integration_pipelines.core.database import (
     create_engine,
     database_url,
     initialise,
+    is_outage,
     owner_url,
     role_password,
     venue_scope,
@@ -99,6 +100,24 @@ def test_the_password_of_a_role_that_others_administer_is_left_alone(
     with owner_engine.connect() as connection:
         database.set_password(connection, "pg_monitor", "ignored")
         database.set_password(connection, "nobody_at_all", "ignored")
+
+
+def test_a_database_that_refuses_is_no_outage_and_one_that_went_away_is(
+    settings: Settings, pipeline_engine: Engine
+) -> None:
+    with pipeline_engine.begin() as session, pytest.raises(OperationalError) as refused:
+        session.execute(text("SET LOCAL statement_timeout = 1"))
+        session.execute(text("SELECT pg_sleep(10)"))
+    assert not is_outage(refused.value)
+    with pipeline_engine.connect() as session, pytest.raises(OperationalError) as gone:
+        session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert is_outage(gone.value)
+    nowhere = SecretStr("postgresql://owner:pw@127.0.0.1:1/none")
+    away = create_engine(settings.model_copy(update={"database_url": nowhere}))
+    with pytest.raises(OperationalError) as refused, away.connect():
+        pass
+    assert is_outage(refused.value)
+    away.dispose()
 
 
 def test_the_parameters_of_a_failed_statement_are_not_told(pipeline_engine: Engine) -> None:

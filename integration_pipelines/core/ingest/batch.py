@@ -33,6 +33,7 @@ from integration_pipelines.core.presence import alone, is_held
 from integration_pipelines.core.provider import Client, Provider
 from integration_pipelines.core.redaction import redact
 from integration_pipelines.core.tables import (
+    connections,
     field_mappings,
     integration_health,
     sync_batches,
@@ -341,6 +342,16 @@ def abandon(session: Session, batch_ids: Collection[UUID]) -> None:
             .where(table.c.batch_id.in_(batch_ids), table.c.done_at.is_(None))
             .values(done_at=func.now(), outcome="abandoned")
         )
+
+
+def providers_of(session: Session, batch_id: UUID) -> list[str]:
+    """Providers of the batch's connections, in order."""
+    found = (
+        select(connections.c.provider)
+        .join(sync_batches, sync_batches.c.connection_id == connections.c.connection_id)
+        .where(sync_batches.c.batch_id == batch_id)
+    )
+    return sorted(session.scalars(found.distinct()))
 
 
 def changed_venues(session: Session, *, batch_id: UUID, run_ids: Collection[str]) -> list[str]:
