@@ -40,6 +40,8 @@ REVENUE = (
     " sum(gross_amount - refund_amount) as taken from marts.daily_revenue group by 1, 2, 3"
 )
 MONTHS_SHOWN = 2
+TO_COME = ("on_its_way", "awaiting_deposit")
+"""How a payout stands whose deposit nobody need have entered yet."""
 
 
 class Planted(NamedTuple):
@@ -71,31 +73,28 @@ def reconciled(session: Session, stage: Stage, planted: Planted) -> bool:
 
 # Payouts.
 
-Payout = tuple[str, str, str | None]
-"""Venue, processor and id."""
+Payout = tuple[str, str, str]
+"""Venue, processor and id; a deposit's own, where it is no payout's."""
 
 
 def _payouts_reconciled(session: Session, stage: Stage, planted: Planted) -> bool:
-    rows = [row._mapping for row in session.execute(text(PAYOUTS))]
-    found: dict[Payout, Any] = {
-        (row["venue_id"], row["provider"], row["payout_id"]): (
-            row["status"],
-            row["payout_amount"],
-            row["deposit_amount"],
-        )
-        for row in rows
+    rows = {
+        (row.venue_id, row.provider, row.payout_id or row.deposit_id): row
+        for row in session.execute(text(PAYOUTS))
     }
+    found = {of: (row.status, row.payout_amount, row.deposit_amount) for of, row in rows.items()}
     true = dict(_payouts(stage))
-    shown, equal = [], found.keys() == true.keys()
+    shown = []
     for venue in VENUES:
         for processor in PROCESSORS:
-            of = (venue.venue_id, processor)
-            mine = [row for row in rows if (row["venue_id"], row["provider"]) == of]
-            same = {k: v for k, v in found.items() if k[:2] == of} == {
-                k: v for k, v in true.items() if k[:2] == of
-            }
-            equal &= same
-            states = [row["status"] for row in mine]
+            account = (venue.venue_id, processor)
+            mine = [row for of, row in rows.items() if of[:2] == account]
+            states = [row.status for row in mine]
+            same = all(
+                found.get(of) == true.get(of)
+                for of in found.keys() | true.keys()
+                if of[:2] == account
+            )
             shown.append(
                 {
                     "venue": venue.venue_id,
@@ -104,27 +103,32 @@ def _payouts_reconciled(session: Session, stage: Stage, planted: Planted) -> boo
                     "paid out": _sum(mine, "payout_amount", venue.currency),
                     "in the books": _sum(mine, "deposit_amount", venue.currency),
                     "matched": states.count("matched"),
-                    "on their way": states.count("on_its_way"),
-                    "differ": len(mine) - states.count("matched") - states.count("on_its_way"),
+                    "to come": sum(map(states.count, TO_COME)),
+                    "differ": sum(state not in ("matched", *TO_COME) for state in states),
                     "as the ledger": "yes" if same else "NO",
                 }
             )
     console().print(table(shown, tuple(shown[0]), title="\nPayouts against QuickBooks' deposits"))
     named = False
-    for row in rows:
-        if row["status"] in ("matched", "on_its_way"):
+    for of, row in rows.items():
+        if row.status in ("matched", *TO_COME) and found[of] == true.get(of):
             continue
-        expected = (row["venue_id"], row["deposit_id"]) == planted
-        named |= expected
+        if found[of] != true.get(of):
+            why = "which was NOT PLANTED"
+        elif (row.venue_id, row.deposit_id) == planted:
+            named, why = True, "as was planted"
+        else:
+            why = "as was planted by an earlier demo"
         print(
-            f"{row['venue_id']}: {row['status']}: {row['provider']} paid out {row['currency']} "
-            f"{_money(row['payout_amount'])} ({row['payout_id']}), deposit {row['deposit_id']} "
-            f"says {_money(row['deposit_amount'])}: {_money(row['difference'])}"
-            + (", as was planted" if expected else "")
+            f"{row.venue_id}: {row.status}: {row.provider} paid out {row.currency} "
+            f"{_money(row.payout_amount)} ({row.payout_id}), deposit {row.deposit_id} "
+            f"says {_money(row.deposit_amount)}: {_money(row.difference)}, {why}"
         )
+    for venue_id, processor, payout_id in sorted(true.keys() - rows.keys()):
+        print(f"NOT FOUND: {venue_id}: {processor} paid out {payout_id}")
     if not named:
         print(f"NOT FOUND: deposit {planted.deposit_id} of {planted.venue_id} was entered wrong")
-    return equal and named
+    return named and found == true
 
 
 def _payouts(stage: Stage) -> Iterator[tuple[Payout, tuple[str, Decimal, Decimal | None]]]:
@@ -143,7 +147,8 @@ def _payouts(stage: Stage) -> Iterator[tuple[Payout, tuple[str, Decimal, Decimal
                     continue
                 deposited = deposits.get(payout["id"])
                 if deposited is None:
-                    standing = "no_deposit" if status == "paid" else "on_its_way"
+                    # The books follow payouts day by day: what they lack is of the last.
+                    standing = "awaiting_deposit" if status == "paid" else "on_its_way"
                 else:
                     standing = "matched" if deposited == amount else "amount_differs"
                 yield (venue.venue_id, processor, payout["id"]), (standing, amount, deposited)
@@ -246,7 +251,7 @@ def _major(money: Mapping[str, Any], field: str = "amount") -> Decimal:
 
 
 def _sum(rows: list[Any], figure: str, currency: str) -> str:
-    total = sum((row[figure] for row in rows if row[figure] is not None), Decimal(0))
+    total = sum((Decimal(getattr(row, figure) or 0) for row in rows), Decimal(0))
     return f"{currency} {_money(total)}"
 
 

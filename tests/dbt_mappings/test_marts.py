@@ -249,6 +249,7 @@ FIRST = date(2026, 2, 2)
 
 def land_payouts(warehouse: Warehouse) -> None:
     """Every kind of difference between payouts and books, and what is none."""
+    today = (datetime.now(UTC).date() - FIRST).days
     # Name, day of arrival, amount, and what its one line says of it.
     stripe: list[tuple[str, int, int, int]] = [
         ("po_before", -30, 900, 900),
@@ -263,6 +264,9 @@ def land_payouts(warehouse: Warehouse) -> None:
         ("po_failed", 9, 1_500, 1_500),
         ("po_dinar", 30, 12_345, 12_345),
         ("po_yen", 31, 5_000, 5_000),
+        ("po_overdue", today - 6, 1_100, 1_100),
+        ("po_fresh", today - 4, 1_200, 1_200),
+        ("po_entered", today, 1_300, 1_300),
     ]
     currencies = {"po_dinar": "kwd", "po_yen": "jpy"}
     states = {"po_coming": "in_transit", "po_failed": "failed"}
@@ -326,6 +330,7 @@ def land_payouts(warehouse: Warehouse) -> None:
         ("a loan", 5, "99.00", "Bank"),
         ("dinar", 31, "12.345", ""),
         ("yen", 32, "4990", "po_yen"),
+        ("entered", today, "13.00", "po_entered"),
     ]
     of_books = {"euro": "EUR", "dinar": "KWD", "yen": "JPY"}
     for name, day, amount, note in deposits:
@@ -354,6 +359,9 @@ EXPECTED = {
     ("po_lines", "lines"): ("lines_differ", 0),
     ("po_euro", "euro"): ("currency_differs", None),
     ("po_coming", None): ("on_its_way", None),
+    ("po_overdue", None): ("no_deposit", None),
+    ("po_fresh", None): ("awaiting_deposit", None),
+    ("po_entered", "entered"): ("matched", 0),
     ("SQ_PO", "square"): ("matched", 0),
     (None, "unknown"): ("no_payout", None),
     ("po_dinar", "dinar"): ("matched", 0),

@@ -1,6 +1,9 @@
 -- One row per payout of Stripe or Square, with the QuickBooks deposit that it became; and one per deposit that speaks of a processor and is no payout's.
 {{ config(indexes=[{'columns': ['venue_id', 'status']}, {'columns': ['venue_id', 'provider', 'account_id', 'payout_id']}]) }}
 
+-- Until then nobody is to be asked: a bank books what arrives within three of its days, and a weekend may lie between.
+{%- set days_to_book = 5 %}
+
 with payouts as (
     select
         payout.venue_id,
@@ -224,6 +227,7 @@ select
         when deposit_id is null and books_begin_on is null then 'no_books'
         when deposit_id is null and arrives_on < books_begin_on then 'before_the_books'
         when deposit_id is null and payout_status = 'in_transit' then 'on_its_way'
+        when deposit_id is null and arrives_on >= (now() at time zone 'UTC')::date - {{ days_to_book }} then 'awaiting_deposit'
         when deposit_id is null then 'no_deposit'
         when deposit_currency <> currency then 'currency_differs'
         when deposit_amount_minor <> payout_amount_minor then 'amount_differs'
