@@ -8,9 +8,11 @@ Expectations, and the Data Docs that it writes, are given figures and shapes, an
 ever comes out of the database for them.
 
 A venue is held against its own history alone: figures may go down to half of the lower quartile of
-the twelve weeks before and up to twice the upper one, shares may move by twenty points beyond them.
-Weeks without a row count as nothing; who has fewer than eight weeks, or few rows in them, is not
-judged.
+the twelve weeks before and up to twice the upper one, shares may move by 25 points beyond them.
+Where those weeks differ among each other, so may the last: by the third power of the upper quartile
+over the lower, where that is more than two. Weeks without a row count as nothing. Who has fewer
+than eight weeks, or fewer than twenty rows in a usual one, is not judged, and neither are quantiles
+and shares of a week with fewer: they are a matter of chance.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 WEEKS = 12
 WEEKS_AT_LEAST = 8
-POINTS = 0.2
+ROWS_AT_LEAST = 20
+POINTS = 0.25
+TIMES = 2
+SPREAD = 3
 NAMED_AT_MOST = 20
 """Failing rows of an expectation; how many there are is counted in full."""
 
@@ -44,7 +49,7 @@ class Suite(NamedTuple):
     """What is expected of ``analytics.<table>``.
 
     A row counts on its ``day``; ``amount`` is in major units; ``shares`` are conditions by name;
-    ``formats`` are of columns. ``more`` joins further columns. A week has ``fewest`` rows or more.
+    ``formats`` are of columns. ``more`` joins further columns.
     """
 
     table: str
@@ -54,7 +59,6 @@ class Suite(NamedTuple):
     shares: Mapping[str, str] = {}
     formats: Mapping[str, Format] = {}
     more: str = ""
-    fewest: int = 10
 
 
 class Measure(NamedTuple):
@@ -64,7 +68,7 @@ class Measure(NamedTuple):
     words: str
     sql: str
     is_share: bool = False
-    of_none: float | None = None
+    of_none: int | None = None
     """What it is in a week without a row."""
 
     def said(self, value: float) -> str:
@@ -149,7 +153,7 @@ SUITES = (
         formats={"currency": CURRENCY},
     ),
     Suite("disputes", amount="amount", formats={"currency": CURRENCY}),
-    Suite("payouts", amount="amount", formats={"currency": CURRENCY}, fewest=4),
+    Suite("payouts", amount="amount", formats={"currency": CURRENCY}),
     Suite(
         "customers",
         day=_CREATED,
@@ -247,7 +251,9 @@ def history(session: Connection, suite: Suite, *, week: date) -> "pd.DataFrame":
         **suite._asdict(),
         aggregates=", ".join(f"({each.sql})::float8 AS {each.name}" for each in asked),
         filled=", ".join(
-            each.name if each.of_none is None else f"coalesce({each.name}, 0) AS {each.name}"
+            f"CASE WHEN rows >= :fewest THEN {each.name} END AS {each.name}"
+            if each.of_none is None
+            else f"coalesce({each.name}, {each.of_none}) AS {each.name}"
             for each in asked
         ),
         compared=", ".join(
@@ -268,7 +274,7 @@ def history(session: Connection, suite: Suite, *, week: date) -> "pd.DataFrame":
         week=week,
         days=7 * WEEKS,
         weeks=WEEKS_AT_LEAST,
-        fewest=suite.fewest,
+        fewest=ROWS_AT_LEAST,
     )
     return figures.astype(dict.fromkeys(figures.columns[3:], float))
 
@@ -278,7 +284,12 @@ def _bounds(measure: Measure) -> tuple[str, str]:
     if measure.is_share:
         return f"{lower} - {POINTS}", f"{upper} + {POINTS}"
     # Either way from zero: what was given back is a negative amount.
-    return f"{lower} - abs({lower}) / 2", f"{upper} + abs({upper})"
+    apart = f"greatest({upper} / nullif({lower}, 0), {lower} / nullif({upper}, 0))"
+    times = f"greatest({TIMES}, power({apart}, {SPREAD}))"
+    return (
+        f"least({lower} / {times}, {lower} * {times})",
+        f"greatest({upper} / {times}, {upper} * {times})",
+    )
 
 
 def shapes(session: Connection, suite: Suite) -> "pd.DataFrame":

@@ -176,7 +176,7 @@ WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
                 "City": "Springfield",
                 "CountrySubDivisionCode": "IL",
                 "PostalCode": "62701",
-                "Country": "US",
+                "Country": "USA",
             },
         }
     ],

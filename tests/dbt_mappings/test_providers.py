@@ -111,6 +111,13 @@ def accounts(sandbox: Sandbox, warehouse: Warehouse) -> dict[tuple[str, str], An
     return made
 
 
+TYPED_COUNTRIES = {
+    "USA": "US", "u.s.a.": "US", "United States": "US", "United States of America": "US",
+    " de ": "DE", "DEU": "DE", "Germany": "DE", "UK": "GB", "Great Britain": "GB",
+    "Côte d'Ivoire": "CI", "Trinidad and Tobago": "TT", "St. Lucia": "LC",
+    "Georgia": "Georgia", "Deutschland": "Deutschland", "XYZ": "XYZ", "": "", "N1": "N1",
+}  # fmt: skip
+"""As the cellar's bookkeeper writes them, and what is made of it."""
 OF_CELLAR = {"journal_entries_balance", "payouts_equal_their_lines"}
 """What is wrong with the cellar, and with it alone."""
 
@@ -142,6 +149,9 @@ def land_cellar(warehouse: Warehouse) -> None:
              "IncomeAccountRef": {"value": "1"}, "ExpenseAccountRef": {"value": "2"}},
         ],
         "vendors": [{"Id": "5", "DisplayName": "Brewery"}],
+        "customers": [
+            {"Id": id, "DisplayName": id, "BillAddr": {"Country": id}} for id in TYPED_COUNTRIES
+        ],
         "bills": [
             document | {
                 "Id": "20", "TotalAmt": 8.381, "Balance": 8.381, "DueDate": "2026-04-12",
@@ -964,6 +974,13 @@ def test_payouts_are_reconciled_with_the_books_that_follow_them(
         )
         assert others == [{"status": "no_payout"}]
     assert states == {True, False}
+
+
+def test_a_country_as_people_write_it_is_two_letters_where_there_is_no_doubt(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    rows = rows_of(warehouse, "customers", "cellar", "quickbooks")
+    assert {row["source_id"]: row["country"] for row in rows} == TYPED_COUNTRIES
 
 
 def test_inventory_says_how_much_is_where_under_which_name_and_price(

@@ -10,7 +10,7 @@ select
     list.name as audience_name,
     member.contact_id,
     member.email,
-    member.full_name as name,
+    nullif(member.full_name, '') as name,
     nullif(member.phone, '') as phone,
     member.status,
     member.status = 'subscribed' as is_subscribed,

@@ -51,7 +51,6 @@ PATHS: Mapping[str, Mapping[str, Mapping[str, str | Mapping[str, Any]]]] = {
             "city": "BillAddr.City",
             "state": "BillAddr.CountrySubDivisionCode",
             "postal_code": "BillAddr.PostalCode",
-            "country": "BillAddr.Country",
         },
     },
     "products": {
@@ -117,6 +116,9 @@ PATHS: Mapping[str, Mapping[str, Mapping[str, str | Mapping[str, Any]]]] = {
 """By entity, provider and field the path of its value, or the rest of a rule."""
 
 ELSEWHERE: Mapping[tuple[str, str, str], str] = {
+    ("customers", "quickbooks", "country"): (
+        "BillAddr.Country, in two letters where it is known by three or by its name"
+    ),
     ("inventory_levels", "square", "location_name"): "the name of its location",
     ("inventory_levels", "square", "product_name"): "the name of its item in the catalog",
     ("inventory_levels", "square", "variation_name"): "the name of its variation in the catalog",
@@ -127,11 +129,12 @@ ELSEWHERE: Mapping[tuple[str, str, str], str] = {
     ("orders", "square", "location_name"): "the name of its location",
     ("loyalty_accounts", "square", "points_name"): "what its loyalty program calls points",
 }
-"""By entity, provider and field what fills it out of other objects than its own."""
+"""By entity, provider and field what fills it that no rule could: most, out of other objects than
+its own."""
 
 
 def default_rule(provider: str, target_table: str, target_field: str) -> Rule | None:
-    """The rule that ships; None where there is none, or the value stands in another object."""
+    """The rule that ships; None where there is none, or none could say what fills the field."""
     given = PATHS[target_table][provider].get(target_field)
     if given is None:
         return None

@@ -155,7 +155,7 @@ def _before(
     if in_force is None and not rule.target_field.startswith(CUSTOM):
         shipped = default_rule(*field)
         if shipped is None:
-            # It stands in other objects than the row's own: as it was built last.
+            # No rule could say it, as where it stands in other objects: as it was built last.
             built = analysts_rows(rule.provider, rule.target_table)
             value = built.c.record[rule.target_field]
             return (

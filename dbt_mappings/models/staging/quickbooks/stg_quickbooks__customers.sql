@@ -22,7 +22,7 @@ select
     customer."BillAddr" ->> 'City' as city,
     customer."BillAddr" ->> 'CountrySubDivisionCode' as state,
     customer."BillAddr" ->> 'PostalCode' as postal_code,
-    customer."BillAddr" ->> 'Country' as country
+    {{ country_code("customer.\"BillAddr\" ->> 'Country'") }} as country
 from {{ source('raw_quickbooks', 'customers') }} as raw
 cross join lateral jsonb_to_record(raw.payload) as customer (
     "MetaData" jsonb,
