@@ -1,8 +1,8 @@
 """`make dev`: everything up on this machine, until Ctrl-C.
 
 Postgres, the sandbox with three venues' accounts in which something happens every minute, Dagster's
-webserver and daemon, the portal, the receiver, and a worker that stays warm. Each is a child
-process in a session of its own that writes to DATA_DIR/logs/NAME.log. All listen on 127.0.0.1
+webserver and daemon, Data Docs, the portal, the receiver, and a worker that stays warm. Each is a
+child process in a session of its own that writes to DATA_DIR/logs/NAME.log. All listen on 127.0.0.1
 only. Ctrl-C, SIGTERM or a child's end stops all.
 """
 
@@ -27,6 +27,7 @@ from integration_pipelines.providers import PROVIDERS
 DAGSTER_PORT = 3000
 PORTAL_PORT = 8080
 RECEIVER_PORT = 8081
+DATA_DOCS_PORT = 8082
 DEVELOPER = "developer@venues.example"
 HAPPENINGS_EACH = 60.0
 HAPPENINGS = 2
@@ -61,7 +62,9 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
             stage = held.enter_context(raised_stage(processes, settings.data_path))
             variables |= stage.environment
         receiver = f"http://127.0.0.1:{free_port(RECEIVER_PORT)}"
-        variables |= {"WEBHOOK_BASE_URL": receiver}
+        docs = f"http://127.0.0.1:{free_port(DATA_DOCS_PORT)}"
+        variables |= {"WEBHOOK_BASE_URL": receiver, "DATA_DOCS_URL": docs}
+        processes.start_data_docs(docs, settings.data_docs_path)
         port = free_port(DAGSTER_PORT)
         scripts = Path(sys.executable).parent
         processes.start(
@@ -90,9 +93,11 @@ def everything_up(settings: Settings) -> Iterator[tuple[Processes, Stage | None]
         _invite_developer(settings)
         processes.wait_for(f"http://127.0.0.1:{port}/server_info")
         processes.wait_for(f"{portal}/health")
+        processes.wait_for(docs)
         print(f"portal     {portal} (sign in as {DEVELOPER})")
         print(f"receiver   {receiver}/webhooks/…")
         print(f"Dagster    http://127.0.0.1:{port}")
+        print(f"Data Docs  {docs}")
         if stage is not None:
             print(f"sandbox    {stage.url}/_sandbox/stats")
             for name, value in stage.environment.items():

@@ -78,6 +78,18 @@ class Processes:
             env={**env, "WEBHOOK_BASE_URL": url},
         )
 
+    def start_data_docs(self, url: str, folder: Path) -> None:
+        """Start a server of the files in ``folder`` at ``url``: of these alone, and to read."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.start(
+            "data-docs",
+            [
+                *(sys.executable, "-m", "http.server", port),
+                *("--bind", host, "--directory", folder),
+            ],
+        )
+
     def check(self) -> None:
         """Raise ChildEnded if a child has ended."""
         for child in self.children:

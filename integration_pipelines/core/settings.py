@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
     public_base_url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/]+$")
     webhook_base_url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
+    data_docs_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*[^/])?$")
     metrics_token: SecretStr | None = Field(default=None, min_length=16)
     webhook_payload_days: int = Field(default=30, ge=1, le=3_650)
     trusted_proxies: int = Field(default=0, ge=0, le=5)
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
     def data_path(self) -> Path:
         """DATA_DIR, absolute."""
         return self.data_dir.expanduser().absolute()
+
+    @property
+    def data_docs_path(self) -> Path:
+        """Where Great Expectations writes what it found; DATA_DOCS_URL is where that is served."""
+        return self.data_path / "data_docs"
 
     @property
     def local_key_path(self) -> Path:

@@ -6,10 +6,13 @@ This looks at what is, and holds back nothing: volumes, sums, distributions and 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 
 from integration_pipelines.core.database import Role, create_engine
+from integration_pipelines.core.settings import Settings
 from integration_pipelines.defs.records import table
 from integration_pipelines.defs.resources import Pipeline
 from integration_pipelines.defs.suites import SUITES, Verdict, evaluate, last_complete_week
@@ -45,13 +48,24 @@ def meets_expectations(
             session,
             [suite for key, suite in TABLES.items() if key in selected],
             week=last_complete_week(datetime.now(UTC).date()),
-            docs=pipeline.settings.data_path / "data_docs",
+            docs=pipeline.settings.data_docs_path,
         )
     engine.dispose()
-    yield from map(_result, verdicts)
+    for verdict in verdicts:
+        yield _result(verdict, link=_link(pipeline.settings, verdict.page))
 
 
-def _result(verdict: Verdict) -> dg.AssetCheckResult:
+def _link(settings: Settings, page: Path) -> dg.UrlMetadataValue | dg.PathMetadataValue:
+    """Where a page is served, to be followed from Dagster's own; else which file it is."""
+    if settings.data_docs_url is None:
+        return dg.MetadataValue.path(page)
+    at = quote(page.relative_to(settings.data_docs_path).as_posix())
+    return dg.MetadataValue.url(f"{settings.data_docs_url}/{at}")
+
+
+def _result(
+    verdict: Verdict, *, link: dg.UrlMetadataValue | dg.PathMetadataValue
+) -> dg.AssetCheckResult:
     rows: list[dict[str, str | int]] = [
         {
             "venue": each.venue_id,
@@ -77,7 +91,7 @@ def _result(verdict: Verdict) -> dg.AssetCheckResult:
             "expectations": verdict.expectations,
             "failed_expectations": len(verdict.failed),
             "judged_histories": verdict.judged,
-            "data_docs": dg.MetadataValue.path(verdict.page),
+            "data_docs": link,
             **({"failed": dg.MetadataValue.json(verdict.failed)} if rows else {}),
             **({"failing_rows": verdict.failing_count, "failing": table(rows)} if rows else {}),
         },

@@ -15,6 +15,7 @@ than eight weeks, or fewer than twenty rows in a usual one, is not judged, and n
 and shares of a week with fewer: they are a matter of chance.
 """
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,8 @@ ROWS_AT_LEAST = 20
 POINTS = 0.25
 TIMES = 2
 SPREAD = 3
+KEPT = timedelta(days=30)
+"""Pages of a look: for as long a link to them can be followed."""
 NAMED_AT_MOST = 20
 """Failing rows of an expectation; how many there are is counted in full."""
 
@@ -318,7 +321,8 @@ def _frame(session: Connection, query: str, **parameters: object) -> "pd.DataFra
 def evaluate(
     session: Connection, suites: Iterable[Suite], *, week: date, docs: Path
 ) -> list[Verdict]:
-    """Hold ``suites`` against what is published, and write Data Docs of it to the folder ``docs``.
+    """Hold ``suites`` against what is published, and add Data Docs of it to the folder ``docs``,
+    out of results that stand beside it; both are forgotten after thirty days.
 
     Raises IntegrationError where an expectation could not be evaluated, which Great Expectations
     would tell as one that fails.
@@ -332,20 +336,30 @@ def evaluate(
         ProgressBarsConfig,
     )
 
+    # The index lists the pages whose results are there, and others go when it is written.
+    results = docs.with_name(f"{docs.name}_results")
+    for folder in (docs, results):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _forget(results)
+    stores = InMemoryStoreBackendDefaults()
+    stores.stores[stores.validation_results_store_name]["store_backend"] = _backend(results)
     context = gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
             analytics_enabled=False,
             progress_bars=ProgressBarsConfig(globally=False),
-            store_backend_defaults=InMemoryStoreBackendDefaults(),
+            store_backend_defaults=stores,
         ),
     )
-    docs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
     context.add_data_docs_site(
         "published",
-        {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": backend},
+        {
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": _backend(docs),
+        },
     )
+    run = gx.RunIdentifier(run_name=str(week), run_time=datetime.now(UTC))
     source = context.data_sources.add_pandas("analytics")
     looked: list[tuple[Suite, int, Any]] = []
     for suite in suites:
@@ -373,18 +387,31 @@ def evaluate(
                     "occurrences",
                 ],
             },
-            run_id=gx.RunIdentifier(run_name=str(week), run_time=datetime.now(UTC)),
+            run_id=run,
         )
         looked.append((suite, len(figures), result))
-    context.build_data_docs()
+    of_run = [key for key in context.validation_results_store.list_keys() if key.run_id == run]
+    context.build_data_docs(resource_identifiers=[*of_run, *context.expectations_store.list_keys()])
     pages = {
         key.expectation_suite_identifier.name: docs / "validations" / Path(*key.to_tuple())
-        for key in context.validation_results_store.list_keys()
+        for key in of_run
     }
     return [
         _verdict(suite, judged, result.results, page=pages[suite.table].with_suffix(".html"))
         for suite, judged, result in looked
     ]
+
+
+def _backend(folder: Path) -> dict[str, str]:
+    return {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
+
+
+def _forget(results: Path) -> None:
+    """Looks that are long over: a folder each, under suite and week."""
+    before = (datetime.now(UTC) - KEPT).timestamp()
+    for look in results.glob("*/*/*"):
+        if look.stat().st_mtime < before:
+            shutil.rmtree(look)
 
 
 def _expectations(suite: Suite, week: date) -> Iterator[Any]:

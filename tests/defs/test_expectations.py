@@ -3,15 +3,20 @@ their trouble, and what it says of them; and looks at whole accounts of all four
 and after something in them was spoiled."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
+import requests
 from sqlalchemy import Connection, Engine, text
 
+from development.processes import Processes, free_port
 from integration_pipelines.core.database import Role, create_engine, owner_engine, venue_scope
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.venues import add_venue
@@ -83,12 +88,12 @@ def look(new_warehouse: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -
             patch.setenv(name, "")
         _furnish(settings)
         with open_instance(settings) as instance:
-            ran = defs.resolve_job_def("check_expectations").execute_in_process(instance=instance)
-            yield Look(
-                {each.asset_key.path[-1]: each for each in ran.get_asset_check_evaluations()},
-                settings,
-                instance,
-            )
+            yield Look(_run(instance), settings, instance)
+
+
+def _run(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
+    ran = defs.resolve_job_def("check_expectations").execute_in_process(instance=instance)
+    return {each.asset_key.path[-1]: each for each in ran.get_asset_check_evaluations()}
 
 
 def test_a_venue_whose_volume_collapses_is_named(look: Look) -> None:
@@ -152,8 +157,8 @@ def test_what_is_malformed_is_counted_by_its_shape(look: Look) -> None:
     }
 
 
-def test_the_checks_link_to_data_docs_that_name_the_venue(look: Look) -> None:
-    assert (look.settings.data_path / "data_docs" / "index.html").exists()
+def test_the_checks_say_which_page_of_data_docs_names_the_venue(look: Look) -> None:
+    assert (look.settings.data_docs_path / "index.html").exists()
     for name, said in look.said.items():
         link = said.metadata["data_docs"]
         assert isinstance(link, dg.PathMetadataValue)
@@ -162,8 +167,37 @@ def test_the_checks_link_to_data_docs_that_name_the_venue(look: Look) -> None:
         assert ("fallen" in page) == (name == "payments")
 
 
+def test_where_data_docs_are_served_the_checks_link_to_the_page_and_to_nothing_beside(
+    look: Look, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (look.settings.data_path / "beside").write_text("not to be served")
+    url = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("DATA_DOCS_URL", url)
+    with Processes(tmp_path) as processes:
+        processes.start_data_docs(url, look.settings.data_docs_path)
+        said = _run(look.instance)
+        processes.wait_for(url)
+        for name in ("payments", "orders"):
+            link = said[name].metadata["data_docs"]
+            assert isinstance(link, dg.UrlMetadataValue)
+            answer = requests.get(link.url or "", timeout=30)
+            assert answer.status_code == 200
+            assert (
+                f"rows of the week of {WEEK}: at least what the weeks before allow" in answer.text
+            )
+            assert ("fallen" in answer.text) == (name == "payments")
+        index = requests.get(url, timeout=30).text
+        assert (link.url or "").removeprefix(f"{url}/") in index
+        for path in ("/../beside", "/%2e%2e/beside", "/..%2fbeside"):
+            connection = HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=30)
+            connection.request("GET", path)
+            assert connection.getresponse().status == 404
+        assert requests.put(f"{url}/index.html", data="", timeout=30).status_code == 501
+
+
 def test_nobody_is_named_in_events_or_data_docs(look: Look) -> None:
-    docs = [path.read_text() for path in (look.settings.data_path / "data_docs").rglob("*.html")]
+    written = look.settings.data_path.glob("data_docs*/**/*")
+    docs = [path.read_text() for path in written if path.suffix in (".html", ".json")]
     dagster = create_engine(look.settings, Role.DAGSTER)
     events = every_row(dagster, "nowhere")
     dagster.dispose()
@@ -173,6 +207,21 @@ def test_nobody_is_named_in_events_or_data_docs(look: Look) -> None:
         for said in ("Ødegård", "ødegård", "Zoë", "Renée", "okamoto", "localhost", "mail.example"):
             assert said not in each
             assert said.encode("unicode_escape").decode() not in each
+
+
+def test_pages_of_a_look_stay_for_thirty_days(look: Look, tmp_path: Path) -> None:
+    suites = [suite for suite in SUITES if suite.table == "loyalty_accounts"]
+    dbt, docs = create_engine(look.settings, Role.DBT), tmp_path / "docs"
+    with dbt.connect() as session:
+        pages = [evaluate(session, suites, week=WEEK, docs=docs)[0].page for _ in range(2)]
+        assert all(page.exists() for page in pages)
+        (first,) = tmp_path.glob(f"docs_results/*/*/{pages[0].parent.name}")
+        os.utime(first, (0, 0))
+        pages += [evaluate(session, suites, week=WEEK, docs=docs)[0].page]
+    dbt.dispose()
+    assert [page.exists() for page in pages] == [False, True, True]
+    index = (docs / "index.html").read_text()
+    assert [page.relative_to(docs).as_posix() in index for page in pages] == [False, True, True]
 
 
 @pytest.mark.parametrize(

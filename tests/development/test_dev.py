@@ -34,9 +34,9 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
             break
     try:
         urls = re.findall(
-            r"^(?:Dagster|sandbox|portal) +(http://127\.0\.0\.1:\S+)", said, re.MULTILINE
+            r"^(?:Dagster|Data Docs|sandbox|portal) +(http://127\.0\.0\.1:\S+)", said, re.MULTILINE
         )
-        assert len(urls) == 3, said
+        assert len(urls) == 4, said
         for url in urls:
             assert urllib.request.urlopen(url, timeout=30).status == 200
         data_path = tmp_path / "data"
@@ -50,6 +50,7 @@ def test_all_of_it_comes_up_and_an_interrupt_leaves_nothing_behind(tmp_path: Pat
             "dagster-daemon",
             "api grpc",
             "gunicorn",
+            "http.server",
         ):
             assert any(part in command for command in commands), commands
         addresses = {
