@@ -80,8 +80,22 @@ deposits as (
     where deposit.deleted_at is null and deposit.total_amount > 0
 ),
 
--- First by what the books say of the payout, whatever they say it was.
-named as (
+-- First by what the books say of the payout, whatever they say it was. Then by amount and day, the nearest first: of several alike that may take as many rounds.
+{%- set days_apart = 'abs(deposit.transaction_on - payout.arrives_on)' %}
+{%- set by_reference = {
+    'words': 'reference',
+    'alike': 'position(lower(payout.payout_id) in deposit.words) > 0',
+    'nearest': days_apart,
+} %}
+{%- set by_amount = {
+    'words': 'amount and day',
+    'alike': 'deposit.currency = payout.currency and deposit.amount_minor = payout.amount_minor
+            and deposit.transaction_on - payout.arrives_on between -4 and 10',
+    'nearest': 'position(payout.provider in deposit.words) = 0, ' ~ days_apart,
+} %}
+{%- for round in [by_reference, by_amount, by_amount, by_amount] %}
+{%- set before = 'matched_' ~ loop.index0 if not loop.first %}
+round_{{ loop.index }} as (
     select
         payout.venue_id,
         payout.provider,
@@ -91,86 +105,40 @@ named as (
         deposit.deposit_id,
         row_number() over (
             partition by payout.venue_id, payout.provider, payout.account_id, payout.payout_id
-            order by abs(deposit.transaction_on - payout.arrives_on), deposit.deposit_id
+            order by {{ round.nearest }}, deposit.transaction_on, deposit.deposit_id
         ) as of_payout,
         row_number() over (
             partition by deposit.venue_id, deposit.books_account_id, deposit.deposit_id
-            order by abs(deposit.transaction_on - payout.arrives_on), payout.payout_id
+            order by {{ round.nearest }}, payout.arrives_on, payout.payout_id
         ) as of_deposit
     from payouts as payout
     join deposits as deposit
         on deposit.venue_id = payout.venue_id
-        and position(lower(payout.payout_id) in deposit.words) > 0
+        and {{ round.alike }}
+    {%- if before %}
+    left join {{ before }} as found
+        on found.venue_id = payout.venue_id
+        and found.provider = payout.provider
+        and found.account_id = payout.account_id
+        and found.payout_id = payout.payout_id
+    left join {{ before }} as taken
+        on taken.venue_id = deposit.venue_id
+        and taken.books_account_id = deposit.books_account_id
+        and taken.deposit_id = deposit.deposit_id
+    where found.matched_by is null and taken.matched_by is null
+    {%- endif %}
 ),
 
-by_name as (
-    select venue_id, provider, account_id, payout_id, books_account_id, deposit_id, 'reference' as matched_by
-    from named
+matched_{{ loop.index }} as (
+    select venue_id, provider, account_id, payout_id, books_account_id, deposit_id, '{{ round.words }}' as matched_by
+    from round_{{ loop.index }}
     where of_payout = 1 and of_deposit = 1
-),
-
--- Then by amount and day, the nearest first: of several alike that may take as many rounds.
-{%- for round in range(3) %}
-{%- set before = ['by_name', 'by_amount_0', 'by_amount_1'][:round + 1] %}
-alike_{{ round }} as (
-    select
-        payout.venue_id,
-        payout.provider,
-        payout.account_id,
-        payout.payout_id,
-        deposit.books_account_id,
-        deposit.deposit_id,
-        row_number() over (
-            partition by payout.venue_id, payout.provider, payout.account_id, payout.payout_id
-            order by
-                position(payout.provider in deposit.words) = 0,
-                abs(deposit.transaction_on - payout.arrives_on),
-                deposit.transaction_on,
-                deposit.deposit_id
-        ) as of_payout,
-        row_number() over (
-            partition by deposit.venue_id, deposit.books_account_id, deposit.deposit_id
-            order by
-                position(payout.provider in deposit.words) = 0,
-                abs(deposit.transaction_on - payout.arrives_on),
-                payout.arrives_on,
-                payout.payout_id
-        ) as of_deposit
-    from payouts as payout
-    join deposits as deposit
-        on deposit.venue_id = payout.venue_id
-        and deposit.currency = payout.currency
-        and deposit.amount_minor = payout.amount_minor
-        and deposit.transaction_on - payout.arrives_on between -4 and 10
-    {%- for matched in before %}
-    left join {{ matched }} as payout_{{ matched }}
-        on payout_{{ matched }}.venue_id = payout.venue_id
-        and payout_{{ matched }}.provider = payout.provider
-        and payout_{{ matched }}.account_id = payout.account_id
-        and payout_{{ matched }}.payout_id = payout.payout_id
-    left join {{ matched }} as deposit_{{ matched }}
-        on deposit_{{ matched }}.venue_id = deposit.venue_id
-        and deposit_{{ matched }}.books_account_id = deposit.books_account_id
-        and deposit_{{ matched }}.deposit_id = deposit.deposit_id
-    {%- endfor %}
-    where {% for matched in before -%}
-        payout_{{ matched }}.matched_by is null and deposit_{{ matched }}.matched_by is null{{ ' and ' if not loop.last }}
-        {%- endfor %}
-),
-
-by_amount_{{ round }} as (
-    select venue_id, provider, account_id, payout_id, books_account_id, deposit_id, 'amount and day' as matched_by
-    from alike_{{ round }}
-    where of_payout = 1 and of_deposit = 1
+    {%- if before %}
+    union all
+    select * from {{ before }}
+    {%- endif %}
 ),
 {% endfor %}
-matches as (
-    {%- for matched in ['by_name', 'by_amount_0', 'by_amount_1', 'by_amount_2'] %}
-    select * from {{ matched }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-),
-
 compared as (
     select
         coalesce(payout.venue_id, deposit.venue_id) as venue_id,
@@ -199,7 +167,7 @@ compared as (
         matches.matched_by,
         books.begin_on as books_begin_on
     from payouts as payout
-    left join matches using (venue_id, provider, account_id, payout_id)
+    left join matched_4 as matches using (venue_id, provider, account_id, payout_id)
     full join deposits as deposit
         on deposit.venue_id = matches.venue_id
         and deposit.books_account_id = matches.books_account_id
