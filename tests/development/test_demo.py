@@ -131,3 +131,14 @@ def test_a_demo_that_finds_other_than_was_planted_names_it_and_fails(
     with pytest.raises(SystemExit, match="is not what the ledger says"):
         end.come(monkeypatch, spoil)
     assert re.search(named, capsys.readouterr().out)
+
+
+def test_what_an_earlier_demo_planted_is_told_apart_from_what_this_one_did(
+    end: End, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="is not what the ledger says"):
+        end._replace(planted=Planted(VENUE.venue_id, "0")).come(monkeypatch)
+    said = capsys.readouterr().out
+    assert f"deposit {end.planted.deposit_id} says" in said
+    assert "as was planted by an earlier demo" in said
+    assert "NOT FOUND: deposit 0 of zum-anker was entered wrong" in said
