@@ -517,7 +517,10 @@ def mapping_targets() -> Response:
     return _json(
         schemas.Targets(
             fields={name: dict(target.fields) for name, target in mapping.TARGETS.items()},
-            streams={name: dict(target.streams) for name, target in mapping.TARGETS.items()},
+            streams={
+                name: {provider: list(streams) for provider, streams in target.streams.items()}
+                for name, target in mapping.TARGETS.items()
+            },
         )
     )
 

@@ -447,7 +447,8 @@ class Quarantine(BaseModel):
 
 
 class Targets(BaseModel):
-    """By entity: its fields with their types, and by provider the stream whose payload is read."""
+    """By entity: its fields with their types, and by provider the streams whose payloads are
+    read."""
 
     fields: dict[str, dict[str, str]]
-    streams: dict[str, dict[str, str]]
+    streams: dict[str, dict[str, list[str]]]

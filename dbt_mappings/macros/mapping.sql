@@ -5,7 +5,10 @@
 -#}
 
 {% macro mapping(entity, streams) -%}
-    {#- `entity`: the alias of the rows; `streams`: by provider the raw table of `raw_id`. -#}
+    {#-
+        `entity`: the alias of the rows; `streams`: by provider the raw table of `raw_id`, or by
+        document_type, where its documents are of several.
+    -#}
     {%- do config(meta={'mapped': streams}) -%}
     {#- A row a venue and provider, whatever there are of rules: joined by hash, not by trying each. #}
     left join (
@@ -28,10 +31,10 @@
     left join lateral (
         select control.map_fields(raw.payload, mapping.fields, mapping.rules) as result
         from (
-            {%- for provider, stream in streams.items() %}
+            {%- for provider, document_type, stream in raw_tables(streams) %}
             select source.payload
             from {{ source('raw_' ~ provider, stream) }} as source
-            where {{ entity }}.provider = '{{ provider }}' and mapping.rules is not null
+            where {{ of_raw_table(entity, provider, document_type) }} and mapping.rules is not null
                 and source.venue_id = {{ entity }}.venue_id
                 and source.account_id = {{ entity }}.account_id
                 and source.id = {{ entity }}.raw_id
@@ -41,6 +44,24 @@
         {# Evaluated once a row, and not for each column made of it. #}
         offset 0
     ) as mapped on mapping.rules is not null
+{%- endmacro %}
+
+
+{% macro raw_tables(streams) -%}
+    {#- Each raw table of `mapping`'s streams: its provider, the document_type of its rows or none, its name. -#}
+    {%- set tables = [] -%}
+    {%- for provider, given in streams.items() -%}
+        {%- for document_type, stream in ({none: given} if given is string else given).items() -%}
+            {%- do tables.append((provider, document_type, stream)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(tables) }}
+{%- endmacro %}
+
+
+{% macro of_raw_table(entity, provider, document_type) -%}
+    {{ entity }}.provider = '{{ provider }}'
+    {%- if document_type %} and {{ entity }}.document_type = '{{ document_type }}'{% endif %}
 {%- endmacro %}
 
 
@@ -72,18 +93,18 @@
 {% macro set_aside(candidate, streams) -%}
     {#-
         The rows on which a rule fails, with why, beside the candidate; and out of it those that lack
-        what is required. Deleted ones are held to nothing. What is published of it is
-        `control.quarantine`.
+        what is required. Deleted ones are held to nothing, and the lines of a document, which its
+        payload maps, fail as one. What is published of it is `control.quarantine`.
     -#}
     create unlogged table {{ candidate.schema }}.{{ candidate.identifier }}_failing as
-    select
+    select distinct
         failing.venue_id,
         failing.provider,
         failing.account_id,
         failing.source_id,
-        case failing.provider
-        {%- for provider, stream in streams.items() %}
-            when '{{ provider }}' then 'raw_{{ provider }}.{{ stream }}'
+        case
+        {%- for provider, document_type, stream in raw_tables(streams) %}
+            when {{ of_raw_table('failing', provider, document_type) }} then 'raw_{{ provider }}.{{ stream }}'
         {%- endfor %}
         end as raw_table,
         failing.raw_id,

@@ -304,11 +304,11 @@ def missing(session: Connection) -> list[Missing]:
     found = []
     in_force = select(field_mappings).where(field_mappings.c.superseded_at.is_(None))
     for rule in session.execute(in_force.order_by(*field_mappings.primary_key)):
-        stream = TARGETS[rule.target_table].streams[rule.provider]
         path = as_seen(rule.source_path)
-        if at := gone.get((rule.venue_id, rule.provider, stream, path)):
-            target = f"{rule.target_table}.{rule.target_field}"
-            found.append(Missing(rule.venue_id, rule.provider, target, stream, path, at))
+        for stream in TARGETS[rule.target_table].streams[rule.provider]:
+            if at := gone.get((rule.venue_id, rule.provider, stream, path)):
+                target = f"{rule.target_table}.{rule.target_field}"
+                found.append(Missing(rule.venue_id, rule.provider, target, stream, path, at))
     return found
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert, text
 from integration_pipelines.core import fields
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.mapping import read_rule, set_rule
-from integration_pipelines.core.tables import raw_table
+from integration_pipelines.core.tables import raw_fields, raw_table
 from tests.conftest import Connect, Venue
 
 ONCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -111,6 +111,41 @@ def test_a_mapped_field_that_vanishes_is_named_until_it_comes_again(
     look(pipeline_engine)
     assert changes(pipeline_engine) == []
     assert missing(pipeline_engine) == []
+
+
+def test_a_field_that_vanishes_from_one_stream_of_an_entity_is_named_with_it(
+    hall: str, pipeline_engine: Engine
+) -> None:
+    with pipeline_engine.begin() as session:
+        venue_scope(session, hall)
+        given = {
+            "provider": "quickbooks",
+            "target_table": "expenses",
+            "target_field": "custom.memo",
+            "type": "text",
+            "source_path": "PrivateNote",
+        }
+        set_rule(session, hall, read_rule(given), by="test", reason=None)
+        session.execute(
+            insert(raw_fields),
+            [
+                {
+                    "venue_id": hall,
+                    "provider": "quickbooks",
+                    "stream": stream,
+                    "path": "PrivateNote",
+                    "type": "string",
+                    "rows": 60,
+                    "is_initial": True,
+                    "first_seen_at": ONCE,
+                    "last_seen_at": ONCE,
+                    "vanished_at": gone,
+                }
+                for stream, gone in (("purchases", None), ("bills", datetime.now(UTC)))
+            ],
+        )
+    (words,) = missing(pipeline_engine)
+    assert words.startswith("hall: expenses.custom.memo reads PrivateNote of quickbooks's bills, ")
 
 
 def aged(engine: Engine) -> None:

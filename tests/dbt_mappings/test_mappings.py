@@ -14,11 +14,14 @@ from integration_pipelines.core.mapping import (
     TARGETS,
     count_failures,
     default_rule,
+    found_by_analysts,
+    preview,
     read_rule,
     remove_rule,
     set_rule,
 )
 from integration_pipelines.core.venues import add_venue
+from integration_pipelines.defs.dbt_build import project
 from tests.dbt_mappings.conftest import OBSERVED_AT, PROJECT, Warehouse, not_passed
 
 CUSTOMER = {"provider": "stripe", "target_table": "customers"}
@@ -48,6 +51,32 @@ ADDRESS = {
     "postal_code": "62701",
     "country": "US",
 }
+
+
+def expense(id: str, number: str | None = "7", **given: Any) -> dict[str, Any]:
+    """A document of three lines in the books, one of them of tax."""
+    return {
+        "Id": id,
+        "MetaData": {"CreateTime": AT},
+        "TxnDate": "2025-01-01",
+        "DocNumber": number,
+        "PrivateNote": "For the bar",
+        "CurrencyRef": {"value": "USD"},
+        "TotalAmt": 13,
+        "Balance": 0,
+        "TxnTaxDetail": {"TotalTax": 1},
+        "Line": [
+            {
+                "Id": line,
+                "Amount": 6,
+                "DetailType": "AccountBasedExpenseLineDetail",
+                "AccountBasedExpenseLineDetail": {"AccountRef": {"value": "1"}},
+            }
+            for line in ("1", "2")
+        ],
+    } | given
+
+
 EUR = {"amount": 1200, "currency": "EUR"}
 AT = "2025-01-01T00:00:00Z"
 WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
@@ -95,6 +124,77 @@ WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
             ("ch_2", {"source": {"object": "alipay"}}),
         )
     ],
+    ("stripe", "prices"): [
+        {
+            "id": "price_1",
+            "created": 1735732800,
+            "product": "prod_1",
+            "currency": "eur",
+            "unit_amount": 1200,
+            "nickname": "Stalls",
+            "active": True,
+        }
+    ],
+    ("stripe", "refunds"): [
+        {
+            "id": "re_1",
+            "created": 1735732800,
+            "status": "failed",
+            "currency": "eur",
+            "amount": 100,
+            "charge": "ch_1",
+            "reason": "duplicate",
+            "failure_reason": "lost_or_stolen_card",
+        }
+    ],
+    ("stripe", "disputes"): [
+        {
+            "id": "dp_1",
+            "created": 1735732800,
+            "status": "won",
+            "currency": "eur",
+            "amount": 100,
+            "charge": "ch_1",
+            "reason": "fraudulent",
+            "evidence_details": {"has_evidence": True},
+        }
+    ],
+    ("stripe", "payouts"): [
+        {
+            "id": "po_1",
+            "created": 1735732800,
+            "arrival_date": 1735776000,
+            "status": "failed",
+            "currency": "eur",
+            "amount": 100,
+            "automatic": False,
+            "method": "instant",
+            "description": "For the brewery",
+            "failure_message": "The account is closed",
+        }
+    ],
+    ("stripe", "subscriptions"): [
+        {
+            "id": "sub_1",
+            "created": 1735732800,
+            "status": "active",
+            "currency": "eur",
+            "customer": "cus_1",
+            "description": "Patron",
+        }
+    ],
+    ("stripe", "invoices"): [
+        {
+            "id": "in_1",
+            "created": 1735732800,
+            "status": "open",
+            "currency": "eur",
+            "total": 100,
+            "customer": "cus_1",
+            "number": "A-7",
+            "description": "Hire of the hall",
+        }
+    ],
     ("square", "customers"): [
         {
             "id": id,
@@ -126,6 +226,28 @@ WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
             "item_data": {"name": "Tea", "description": "Black", **archived},
         }
         for place, archived in enumerate(({}, {"is_archived": True}, {"is_archived": False}))
+    ]
+    + [
+        {
+            "id": f"V{place}",
+            "type": "ITEM_VARIATION",
+            "updated_at": AT,
+            "item_variation_data": {
+                "item_id": "I0",
+                "name": "Pot",
+                "price_money": EUR,
+                **sellable,
+            },
+        }
+        for place, sellable in enumerate(({}, {"sellable": True}, {"sellable": False}))
+    ]
+    + [
+        {
+            "id": "PV1",
+            "type": "SUBSCRIPTION_PLAN_VARIATION",
+            "updated_at": AT,
+            "subscription_plan_variation_data": {"name": "Patron, monthly"},
+        }
     ],
     ("square", "orders"): [
         {
@@ -150,6 +272,66 @@ WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
             "source_type": "CASH",
             "note": "No receipt",
         }
+    ],
+    ("square", "refunds"): [
+        {
+            "id": "R1",
+            "created_at": AT,
+            "status": "COMPLETED",
+            "payment_id": "P1",
+            "amount_money": EUR,
+            "reason": "Rained off",
+        }
+    ],
+    ("square", "disputes"): [
+        {
+            "id": "D1",
+            "created_at": AT,
+            "state": "WON",
+            "disputed_payment": {"payment_id": "P1"},
+            "amount_money": EUR,
+            "reason": "NO_KNOWLEDGE",
+        }
+    ],
+    ("square", "payouts"): [
+        {"id": f"PO{type}", "created_at": AT, "status": "PAID", "amount_money": EUR, "type": type}
+        for type in ("BATCH", "SIMPLE")
+    ],
+    ("square", "payout_entries"): [
+        {
+            "id": f"PE{type}",
+            "payout_id": f"PO{type}",
+            "effective_at": AT,
+            "type": "CHARGE",
+            "gross_amount_money": EUR,
+            "fee_amount_money": {"amount": 0, "currency": "EUR"},
+            "net_amount_money": EUR,
+        }
+        for type in ("BATCH", "SIMPLE")
+    ],
+    ("square", "subscriptions"): [
+        {
+            "id": "S1",
+            "created_at": AT,
+            "start_date": "2025-01-01",
+            "status": "ACTIVE",
+            "customer_id": "C1",
+            "plan_variation_id": "PV1",
+        }
+    ],
+    ("square", "invoices"): [
+        {
+            "id": f"INV{place}",
+            "created_at": AT,
+            "status": "DRAFT",
+            "location_id": "L1",
+            "invoice_number": "7",
+            "description": "By Friday",
+            "primary_recipient": {"customer_id": "C1"},
+            "payment_requests": [{"computed_amount_money": EUR}],
+            **title,
+        }
+        for place, title in enumerate(({"title": "Catering"}, {}))
     ],
     ("square", "loyalty_accounts"): [
         {
@@ -199,11 +381,59 @@ WHOLE: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("quickbooks", "accounts"): [
         {
             "Id": "1",
-            "Name": "Sales",
+            "Name": "Bar",
+            "FullyQualifiedName": "Sales:Bar",
+            "AcctNum": "4000",
+            "AccountSubType": "SalesOfProductIncome",
             "Classification": "Revenue",
             "AccountType": "Income",
             "Active": True,
             "CurrencyRef": {"value": "USD"},
+        }
+    ],
+    ("quickbooks", "invoices"): [
+        {
+            "Id": "8",
+            "MetaData": {"CreateTime": AT},
+            "TxnDate": "2025-01-01",
+            "DocNumber": "1007",
+            "CurrencyRef": {"value": "USD"},
+            "CustomerRef": {"value": "1"},
+            "CustomerMemo": {"value": "Thank you"},
+            "TotalAmt": 12,
+            "Balance": 12,
+        }
+    ],
+    ("quickbooks", "vendors"): [{"Id": "5", "DisplayName": "Brewery"}],
+    ("quickbooks", "purchases"): [expense("10", EntityRef={"value": "5", "type": "Vendor"})],
+    ("quickbooks", "bills"): [expense("11", VendorRef={"value": "5"}, PrivateNote="4")],
+    ("quickbooks", "vendor_credits"): [
+        expense("12", VendorRef={"value": "5"}),
+        expense("13", None, VendorRef={"value": "5"}),
+    ],
+    ("mailchimp", "campaigns"): [
+        {
+            "id": "cam_1",
+            "type": "regular",
+            "create_time": AT,
+            "send_time": AT,
+            "status": "sent",
+            "recipients": {"list_id": "l1"},
+            "settings": {
+                "title": "January",
+                "subject_line": "What is on",
+                "from_name": "The hall",
+                "reply_to": "hall@mail.example",
+            },
+        }
+    ],
+    ("mailchimp", "reports"): [
+        {
+            "id": "cam_1",
+            "campaign_title": "January",
+            "subject_line": "What is on",
+            "send_time": AT,
+            "emails_sent": 1,
         }
     ],
     ("mailchimp", "members"): [
@@ -478,11 +708,14 @@ def test_a_default_as_data_gives_what_its_model_makes(built: Warehouse) -> None:
             assert not filled or (table, provider, field) in ELSEWHERE
             continue
         assert (table, provider, field) not in ELSEWHERE
+        raw = " UNION ALL ".join(
+            f"SELECT * FROM raw_{provider}.{stream}" for stream in default.streams
+        )
         rows = built.rows(
             f"""
             SELECT to_jsonb(made.{field}) AS made, (
                 SELECT control.map_value(raw.payload, CAST(:rule AS jsonb)) -> 'value'
-                FROM raw_{provider}.{default.stream} AS raw
+                FROM ({raw}) AS raw
                 WHERE (raw.venue_id, raw.account_id, raw.id)
                     = (made.venue_id, made.account_id, made.raw_id)
             ) AS told {made}
@@ -493,13 +726,87 @@ def test_a_default_as_data_gives_what_its_model_makes(built: Warehouse) -> None:
         assert any(row["made"] is not None for row in rows), default.target
 
 
+def test_a_documents_lines_are_mapped_by_its_payload_and_kept_out_and_counted_as_one(
+    built: Warehouse,
+) -> None:
+    of_expenses = {"provider": "quickbooks", "target_table": "expenses"}
+    rule(
+        built,
+        "cafe",
+        **of_expenses,
+        target_field="document_number",
+        source_path="DocNumber",
+        required=True,
+    )
+    vendor = of_expenses | {
+        "target_field": "vendor_name",
+        "source_path": "VendorRef.value",
+        "transforms": [{"do": "coalesce", "paths": ["EntityRef.value"]}],
+    }
+    with built.pipeline.begin() as session:
+        venue_scope(session, "cafe")
+        seen = preview(session, read_rule(vendor))
+    assert (seen.rows, seen.filled, seen.changed) == (4, 4, 4)
+    assert {(each["id"], each["before"], each["after"]) for each in seen.examples} == {
+        (id, "Brewery", "5") for id in ("10", "11", "12", "13")
+    }
+    rule(built, "cafe", **vendor)
+    rule(
+        built,
+        "cafe",
+        **of_expenses,
+        target_field="custom.guests",
+        type="integer",
+        source_path="PrivateNote",
+    )
+    streams = [("quickbooks", stream) for stream in TARGETS["expenses"].streams["quickbooks"]]
+    assert built.built("cafe", streams=streams).refused == {}
+    rows = built.rows("SELECT * FROM analytics.expenses WHERE venue_id = 'cafe'")
+    assert {
+        (row["source_id"], row["line_id"], row["vendor_name"], row["custom_fields"]["guests"])
+        for row in rows
+        if row["custom_fields"]
+    } == {("11", line, "5", 4) for line in ("1", "2", "tax")}
+    assert {
+        (row["document_type"], row["source_id"], row["line_id"], row["vendor_name"]) for row in rows
+    } == {
+        (document_type, id, line, "5")
+        for document_type, id in (("purchase", "10"), ("bill", "11"), ("vendor_credit", "12"))
+        for line in ("1", "2", "tax")
+    }
+    unread = {"custom.guests": "is not a whole number"}
+    unnumbered = {"document_number": "has no value, and is required"}
+    found = built.rows(
+        "SELECT * FROM control.quarantine WHERE venue_id = 'cafe' ORDER BY source_id"
+    )
+    assert [(row["raw_table"], row["raw_id"], row["errors"], row["kept_out"]) for row in found] == [
+        ("raw_quickbooks.purchases", "10", unread, False),
+        ("raw_quickbooks.vendor_credits", "12", unread, False),
+        ("raw_quickbooks.vendor_credits", "13", unread | unnumbered, True),
+    ]
+    with built.pipeline.begin() as session:
+        venue_scope(session, "cafe")
+        counted = count_failures(session, ["cafe"])
+        analysts = found_by_analysts(session, "quickbooks", "expenses", "vendor_name")
+    assert [(row.source_id, row.value) for row in analysts] == [
+        (id, "5") for id in ("10", "11", "12")
+    ]
+    assert [(each.field, each.rows, each.kept_out) for each in counted] == [
+        ("custom.guests", 3, 1),
+        ("document_number", 1, 1),
+    ]
+
+
 def test_the_models_take_what_the_targets_name() -> None:
     for name, target in TARGETS.items():
         model = (PROJECT / "models" / "analytics" / f"{name}.sql").read_text()
         mapped = {part.split("'")[0].split(".")[1] for part in model.split("{{ mapped('")[1:]}
         assert mapped == set(target.fields), name
-        for provider, stream in target.streams.items():
-            assert f"'{provider}': '{stream}'" in model
+        declared = project().node(f"model.venue_integrations.{name}")["config"]["meta"]["mapped"]
+        assert {
+            provider: (given,) if isinstance(given, str) else tuple(given.values())
+            for provider, given in declared.items()
+        } == target.streams
         for field, type in target.fields.items():
             assert (f".{field}', 'boolean')" in model) == (type == "boolean")
     described = yaml.safe_load((PROJECT / "models" / "analytics" / "analytics.yml").read_text())

@@ -480,6 +480,11 @@ def test_a_mapping_is_previewed_set_changed_rolled_back_and_removed(
         "mapped customers.custom.table",
     ]
     assert manager("GET", "/venues/hall/quarantine").json == {"failures": [], "items": []}
+    targets = manager("GET", "/mappings/targets").json
+    assert targets["fields"]["expenses"]["note"] == "text"
+    assert targets["streams"]["expenses"] == {
+        "quickbooks": ["purchases", "bills", "vendor_credits"]
+    }
     # What is sampled is the venue's own.
     assert call("bar")("POST", "/venues/bar/mappings/preview", RULE).json["rows"] == 1
 

@@ -82,6 +82,41 @@ def test_a_manager_reads_what_fills_each_field_and_what_could(sign_in: SignIn, r
     assert manager.get("/venues/hall/mappings/nobody/customers/name").status_code == 404
 
 
+def test_an_expense_is_filled_from_the_documents_of_all_three_kinds(
+    sign_in: SignIn, people: None, owner_engine: Engine
+) -> None:
+    with owner_engine.begin() as session:
+        venue_scope(session, "hall")
+        for stream, note in (("purchases", "Ice"), ("bills", "Rent"), ("vendor_credits", "Kegs")):
+            session.execute(
+                insert(raw_table("quickbooks", stream)).values(
+                    venue_id="hall",
+                    account_id="realm",
+                    id=stream,
+                    payload={"PrivateNote": note},
+                    observed_at=datetime.now(UTC),
+                    content_hash=b"",
+                )
+            )
+    manager = sign_in()
+    note = "/venues/hall/mappings/quickbooks/expenses/note"
+    assert (
+        "the display name of its vendor"
+        in manager.get("/venues/hall/mappings?provider=quickbooks").text
+    )
+    page = manager.get(note).text
+    assert re.search(r"PrivateNote — (\w+, ){2}\w+ \(3 of 3 rows\)", page)
+    assert all(word in page for word in ("Ice", "Rent", "Kegs"))
+    form = {"source": "PrivateNote", "press": "preview"}
+    form |= {"step-0-do": "case", "step-0-to": "upper"}
+    page = manager.post(f"{note}/draft", form).text
+    assert "3 of your latest 3 rows change" in page
+    assert all(word in page for word in ("ICE", "RENT", "KEGS"))
+    saved = manager.post(f"{note}/save", {"rule": previewed(page), "reason": "loud"})
+    assert saved.status_code == 303
+    assert manager.get("/venues/hall/mappings/quickbooks/order_lines/note").status_code == 404
+
+
 def test_a_field_is_built_step_by_step_previewed_saved_changed_and_rolled_back(
     sign_in: SignIn, rows: None
 ) -> None:

@@ -49,6 +49,7 @@ select
     end::bigint as billing_interval_count,
     1::bigint as item_count,
     subscription.invoice_ids ->> 0 as latest_invoice_id,
+    plan.name as description,
     null::jsonb as metadata,
     {{ provenance('subscription') }}
 from {{ scoped(ref('stg_square__subscriptions')) }} as subscription

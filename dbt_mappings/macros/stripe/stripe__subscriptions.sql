@@ -40,6 +40,7 @@ select
     items.billing_interval_count,
     coalesce(items.item_count, 0) as item_count,
     subscription.latest_invoice_id,
+    subscription.description,
     subscription.metadata,
     {{ provenance('subscription') }}
 from {{ scoped(ref('stg_stripe__subscriptions')) }} as subscription

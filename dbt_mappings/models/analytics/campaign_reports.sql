@@ -13,8 +13,8 @@ select
     report.occurred_at,
     {{ business_date('report.occurred_at') }} as business_date,
     report.audience_id,
-    report.title,
-    report.subject,
+    {{ mapped('report.title') }} as title,
+    {{ mapped('report.subject') }} as subject,
     report.emails_sent,
     report.hard_bounce_count,
     report.soft_bounce_count,
@@ -29,6 +29,9 @@ select
     report.forward_count,
     report.last_opened_at,
     report.last_clicked_at,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     report.raw_id,
     report.raw_observed_at,
     report.raw_content_hash,
@@ -36,3 +39,4 @@ select
     report.deleted_at is not null as is_deleted
 from campaign_reports as report
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('report', {'mailchimp': 'reports'}) }}

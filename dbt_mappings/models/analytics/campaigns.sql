@@ -17,15 +17,18 @@ select
     campaign.status,
     campaign.parent_campaign_id,
     campaign.audience_id,
-    campaign.title,
-    campaign.subject,
-    campaign.from_name,
-    campaign.reply_to,
+    {{ mapped('campaign.title') }} as title,
+    {{ mapped('campaign.subject') }} as subject,
+    {{ mapped('campaign.from_name') }} as from_name,
+    {{ mapped('campaign.reply_to') }} as reply_to,
     campaign.archive_url,
     campaign.recipient_count,
     campaign.emails_sent,
     campaign.variant_count,
     campaign.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     campaign.raw_id,
     campaign.raw_observed_at,
     campaign.raw_content_hash,
@@ -33,3 +36,4 @@ select
     campaign.deleted_at is not null as is_deleted
 from campaigns as campaign
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('campaign', {'mailchimp': 'campaigns'}) }}

@@ -18,9 +18,9 @@ select
     dispute.status,
     dispute.is_open,
     dispute.is_lost,
-    dispute.reason,
+    {{ mapped('dispute.reason') }} as reason,
     dispute.evidence_due_at,
-    dispute.has_evidence,
+    {{ mapped('dispute.has_evidence', 'boolean') }} as has_evidence,
     dispute.currency,
     dispute.amount_minor,
     {{ money('dispute.amount_minor', 'dispute.currency') }} as amount,
@@ -30,6 +30,9 @@ select
     dispute.settlement_net_amount_minor,
     {{ money('dispute.settlement_net_amount_minor', 'dispute.settlement_currency') }} as settlement_net_amount,
     dispute.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     dispute.raw_id,
     dispute.raw_observed_at,
     dispute.raw_content_hash,
@@ -37,3 +40,4 @@ select
     dispute.deleted_at is not null as is_deleted
 from disputes as dispute
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('dispute', {'stripe': 'disputes', 'square': 'disputes'}) }}

@@ -20,7 +20,7 @@ select
     invoice.due_at,
     invoice.paid_at,
     invoice.voided_at,
-    invoice.invoice_number,
+    {{ mapped('invoice.invoice_number') }} as invoice_number,
     invoice.status,
     invoice.customer_id,
     invoice.subscription_id,
@@ -39,8 +39,11 @@ select
     {{ money('invoice.paid_amount_minor', 'invoice.currency') }} as paid_amount,
     invoice.remaining_amount_minor,
     {{ money('invoice.remaining_amount_minor', 'invoice.currency') }} as remaining_amount,
-    invoice.description,
+    {{ mapped('invoice.description') }} as description,
     invoice.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     invoice.raw_id,
     invoice.raw_observed_at,
     invoice.raw_content_hash,
@@ -48,3 +51,4 @@ select
     invoice.deleted_at is not null as is_deleted
 from invoices as invoice
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('invoice', {'stripe': 'invoices', 'square': 'invoices', 'quickbooks': 'invoices'}) }}

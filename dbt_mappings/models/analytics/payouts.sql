@@ -19,14 +19,17 @@ select
     payout.currency,
     payout.amount_minor,
     {{ money('payout.amount_minor', 'payout.currency') }} as amount,
-    payout.method,
+    {{ mapped('payout.method') }} as method,
     payout.is_automatic,
     payout.failure_code,
-    payout.failure_message,
+    {{ mapped('payout.failure_message') }} as failure_message,
     payout.balance_transaction_id,
     payout.destination_id,
-    payout.description,
+    {{ mapped('payout.description') }} as description,
     payout.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     payout.raw_id,
     payout.raw_observed_at,
     payout.raw_content_hash,
@@ -34,3 +37,4 @@ select
     payout.deleted_at is not null as is_deleted
 from payouts as payout
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('payout', {'stripe': 'payouts', 'square': 'payouts'}) }}

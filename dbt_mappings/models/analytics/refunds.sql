@@ -17,8 +17,8 @@ select
     refund.payment_id,
     refund.status,
     refund.is_effective,
-    refund.reason,
-    refund.failure_reason,
+    {{ mapped('refund.reason') }} as reason,
+    {{ mapped('refund.failure_reason') }} as failure_reason,
     refund.currency,
     refund.amount_minor,
     {{ money('refund.amount_minor', 'refund.currency') }} as amount,
@@ -29,6 +29,9 @@ select
     {{ money('refund.settlement_amount_minor', 'refund.settlement_currency') }} as settlement_amount,
     refund.balance_transaction_id,
     refund.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     refund.raw_id,
     refund.raw_observed_at,
     refund.raw_content_hash,
@@ -36,3 +39,4 @@ select
     refund.deleted_at is not null as is_deleted
 from refunds as refund
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('refund', {'stripe': 'refunds', 'square': 'refunds'}) }}

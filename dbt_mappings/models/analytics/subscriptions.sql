@@ -31,7 +31,11 @@ select
     subscription.billing_interval_count,
     subscription.item_count,
     subscription.latest_invoice_id,
+    {{ mapped('subscription.description') }} as description,
     subscription.metadata,
+    {{ custom_fields() }} as custom_fields,
+    {{ mapping_errors() }} as mapping_errors,
+    mapping.version as mapping_version,
     subscription.raw_id,
     subscription.raw_observed_at,
     subscription.raw_content_hash,
@@ -39,3 +43,4 @@ select
     subscription.deleted_at is not null as is_deleted
 from subscriptions as subscription
 join {{ source('control', 'venues') }} as venue using (venue_id)
+{{ mapping('subscription', {'stripe': 'subscriptions', 'square': 'subscriptions'}) }}

@@ -72,6 +72,14 @@ PATHS: Mapping[str, Mapping[str, Mapping[str, str | Mapping[str, Any]]]] = {
         },
         "quickbooks": {"name": "Name", "description": "Description", "is_active": "Active"},
     },
+    "prices": {
+        "stripe": {"name": "nickname", "is_active": "active"},
+        "square": {
+            "name": "item_variation_data.name",
+            "is_active": {"source_path": "item_variation_data.sellable", "default": True},
+        },
+        "quickbooks": {"name": "Name", "is_active": "Active"},
+    },
     "inventory_levels": {
         "square": {},
         "quickbooks": {"product_name": "Name", "sku": "Sku", "alert_quantity": "ReorderPoint"},
@@ -103,6 +111,51 @@ PATHS: Mapping[str, Mapping[str, Mapping[str, str | Mapping[str, Any]]]] = {
             "payment_method_type": {"source_path": "source_type", "transforms": LOWER},
         },
     },
+    "refunds": {
+        "stripe": {"reason": "reason", "failure_reason": "failure_reason"},
+        "square": {"reason": "reason"},
+    },
+    "disputes": {
+        "stripe": {"reason": "reason", "has_evidence": "evidence_details.has_evidence"},
+        "square": {"reason": {"source_path": "reason", "transforms": LOWER}},
+    },
+    "payouts": {
+        "stripe": {
+            "method": "method",
+            "description": "description",
+            "failure_message": "failure_message",
+        },
+        "square": {
+            "method": {
+                "source_path": "type",
+                "transforms": [
+                    {"do": "lookup", "table": {"BATCH": "standard", "SIMPLE": "instant"}}
+                ],
+            },
+        },
+    },
+    "subscriptions": {"stripe": {"description": "description"}, "square": {}},
+    "invoices": {
+        "stripe": {"invoice_number": "number", "description": "description"},
+        "square": {
+            "invoice_number": "invoice_number",
+            "description": {
+                "source_path": "title",
+                "transforms": [{"do": "coalesce", "paths": ["description"]}],
+            },
+        },
+        "quickbooks": {"invoice_number": "DocNumber", "description": "CustomerMemo.value"},
+    },
+    "expenses": {"quickbooks": {"document_number": "DocNumber", "note": "PrivateNote"}},
+    "ledger_accounts": {
+        "quickbooks": {
+            "name": "Name",
+            "full_name": "FullyQualifiedName",
+            "account_number": "AcctNum",
+            "account_subtype": "AccountSubType",
+            "is_active": "Active",
+        },
+    },
     "audience_members": {
         "mailchimp": {
             "name": "full_name",
@@ -111,6 +164,15 @@ PATHS: Mapping[str, Mapping[str, Mapping[str, str | Mapping[str, Any]]]] = {
             "is_vip": "vip",
         },
     },
+    "campaigns": {
+        "mailchimp": {
+            "title": "settings.title",
+            "subject": "settings.subject_line",
+            "from_name": "settings.from_name",
+            "reply_to": "settings.reply_to",
+        },
+    },
+    "campaign_reports": {"mailchimp": {"title": "campaign_title", "subject": "subject_line"}},
     "loyalty_accounts": {"square": {"phone": "mapping.phone_number"}},
 }
 """By entity, provider and field the path of its value, or the rest of a rule."""
@@ -127,6 +189,8 @@ ELSEWHERE: Mapping[tuple[str, str, str], str] = {
         "the threshold of its variation's alert, at its location if that has one of its own"
     ),
     ("orders", "square", "location_name"): "the name of its location",
+    ("subscriptions", "square", "description"): "the name of its plan's variation in the catalog",
+    ("expenses", "quickbooks", "vendor_name"): "the display name of its vendor",
     ("loyalty_accounts", "square", "points_name"): "what its loyalty program calls points",
 }
 """By entity, provider and field what fills it that no rule could: most, out of other objects than

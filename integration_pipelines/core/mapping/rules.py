@@ -269,7 +269,7 @@ class Rule(BaseModel):
         return f"{self.target_table}.{self.target_field}"
 
     @property
-    def stream(self) -> str:
+    def streams(self) -> tuple[str, ...]:
         """Whose payloads it reads."""
         return TARGETS[self.target_table].streams[self.provider]
 

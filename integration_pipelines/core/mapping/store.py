@@ -12,12 +12,14 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Subquery,
     bindparam,
     column,
     func,
     insert,
     literal,
     select,
+    union_all,
     update,
 )
 from sqlalchemy import Connection as Session
@@ -39,8 +41,8 @@ SETTLES_WITHIN = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a rule makes of the venue's latest rows. ``rows`` were read, ``filled`` of them get a
-    value, ``changed`` another than now: than the rule in force gives, else the one that ships;
+    """What a rule makes of the venue's latest raw rows. ``rows`` were read, ``filled`` of them get
+    a value, ``changed`` another than now: than the rule in force gives, else the one that ships;
     ``failures``: how many rows fail, by reason; ``kept_out``: rows that would not be in the entity
     for it; ``examples``: id, before, after and error of a few that change or fail."""
 
@@ -98,7 +100,8 @@ def versions(session: Session, provider: str, target_table: str, target_field: s
 def sample(
     session: Session, provider: str, target_table: str, *, limit: int = SAMPLED
 ) -> list[Any]:
-    """Payloads of the venue's latest raw rows that the entity is made from."""
+    """Payloads of the venue's latest raw rows that the entity is made from; where it is made of
+    several streams, as many of each as there are."""
     return list(session.scalars(select(_sampled(provider, target_table, limit).c.payload)))
 
 
@@ -132,18 +135,20 @@ def preview(session: Session, rule: Rule, *, limit: int = SAMPLED) -> Preview:
     return Preview(len(rows), filled, changed, failures, kept_out, examples)
 
 
-def _sampled(provider: str, target_table: str, limit: int) -> TableValuedAlias:
+def _sampled(provider: str, target_table: str, limit: int) -> Subquery:
     target = TARGETS[target_table]
     only = bindparam("only", dict(target.only.get(provider, {})), JSONB)
-    sampled: TableValuedAlias = func.control.sample_raw(
-        provider, target.streams[provider], limit, only
-    ).table_valued("id", column("payload", JSONB))
-    return sampled
+    latest = [
+        func.control.sample_raw(provider, stream, limit, only)
+        .table_valued("id", column("payload", JSONB), with_ordinality="place")
+        .render_derived()
+        for stream in target.streams[provider]
+    ]
+    of_all = union_all(*map(select, latest)).subquery()
+    return select(of_all).order_by(of_all.c.place).limit(limit).subquery()
 
 
-def _before(
-    session: Session, rule: Rule, raw: TableValuedAlias
-) -> tuple[ColumnElement[Any], Select[Any]]:
+def _before(session: Session, rule: Rule, raw: Subquery) -> tuple[ColumnElement[Any], Select[Any]]:
     """What a sampled row has in the rule's field now, as `control.map_value` gives it, and the
     query that it stands in."""
     field = (rule.provider, rule.target_table, rule.target_field)
@@ -156,10 +161,12 @@ def _before(
         shipped = default_rule(*field)
         if shipped is None:
             # No rule could say it, as where it stands in other objects: as it was built last.
-            built = analysts_rows(rule.provider, rule.target_table)
-            value = built.c.record[rule.target_field]
+            rows = analysts_rows(rule.provider, rule.target_table)
+            value = rows.c.record[rule.target_field].label("value")
+            # Lines of a document are rows of one payload.
+            built = select(rows.c.raw_id, value).distinct().subquery()
             return (
-                func.jsonb_build_object("value", value, type_=JSONB),
+                func.jsonb_build_object("value", built.c.value, type_=JSONB),
                 select(raw.c.id).select_from(raw.outerjoin(built, built.c.raw_id == raw.c.id)),
             )
         in_force = shipped.compiled()
@@ -184,17 +191,21 @@ def found_by_analysts(
     session: Session, provider: str, target_table: str, target_field: str
 ) -> list[Any]:
     """What analysts find in a field now: ``source_id`` and ``value`` of a few of the latest rows
-    that have one."""
+    that have one, lines of a document as one."""
     built = analysts_rows(provider, target_table)
     value = (
         built.c.record["custom_fields"][target_field.removeprefix(CUSTOM)]
         if target_field.startswith(CUSTOM)
         else built.c.record[target_field]
     )
+    source_id = built.c.record["source_id"].astext
+    read_at = func.max(built.c.record["raw_observed_at"].astext)
     return list(
         session.execute(
-            select(built.c.record["source_id"].astext.label("source_id"), value.label("value"))
+            select(source_id.label("source_id"), value.label("value"))
             .where(func.jsonb_typeof(value) != "null")
+            .group_by(source_id, value)
+            .order_by(read_at.desc(), source_id)
             .limit(SHOWN)
         )
     )

@@ -11,17 +11,17 @@ CUSTOM = "custom."
 
 
 class Target(NamedTuple):
-    """One entity: by provider the stream whose payload a rule reads, its fields' types, and by
-    provider what a payload contains that is of the entity, where the stream has others too."""
+    """One entity: by provider the streams whose payloads a rule reads, its fields' types, and by
+    provider what a payload contains that is of the entity, where the streams have others too."""
 
-    streams: Mapping[str, str]
+    streams: Mapping[str, tuple[str, ...]]
     fields: Mapping[str, FieldType]
     only: Mapping[str, Mapping[str, str | bool]] = {}
 
 
 TARGETS: Mapping[str, Target] = {
     "customers": Target(
-        {"stripe": "customers", "square": "customers", "quickbooks": "customers"},
+        {"stripe": ("customers",), "square": ("customers",), "quickbooks": ("customers",)},
         {
             "name": "text",
             "email": "text",
@@ -35,7 +35,7 @@ TARGETS: Mapping[str, Target] = {
         },
     ),
     "products": Target(
-        {"stripe": "products", "square": "catalog", "quickbooks": "items"},
+        {"stripe": ("products",), "square": ("catalog",), "quickbooks": ("items",)},
         {
             "name": "text",
             "description": "text",
@@ -45,8 +45,16 @@ TARGETS: Mapping[str, Target] = {
         },
         {"square": {"type": "ITEM"}},
     ),
+    "prices": Target(
+        {"stripe": ("prices",), "square": ("catalog",), "quickbooks": ("items",)},
+        {
+            "name": "text",
+            "is_active": "boolean",
+        },
+        {"square": {"type": "ITEM_VARIATION"}},
+    ),
     "inventory_levels": Target(
-        {"square": "inventory_counts", "quickbooks": "items"},
+        {"square": ("inventory_counts",), "quickbooks": ("items",)},
         {
             "location_name": "text",
             "product_name": "text",
@@ -57,7 +65,7 @@ TARGETS: Mapping[str, Target] = {
         {"quickbooks": {"TrackQtyOnHand": True}},
     ),
     "orders": Target(
-        {"stripe": "checkout_sessions", "square": "orders"},
+        {"stripe": ("checkout_sessions",), "square": ("orders",)},
         {
             "location_name": "text",
             "channel": "text",
@@ -67,12 +75,65 @@ TARGETS: Mapping[str, Target] = {
         {"stripe": {"status": "complete"}},
     ),
     "payments": Target(
-        {"stripe": "charges", "square": "payments"},
+        {"stripe": ("charges",), "square": ("payments",)},
         {"description": "text", "payment_method_type": "text"},
         {"stripe": {"captured": True, "paid": True}, "square": {"status": "COMPLETED"}},
     ),
+    "refunds": Target(
+        {"stripe": ("refunds",), "square": ("refunds",)},
+        {
+            "reason": "text",
+            "failure_reason": "text",
+        },
+    ),
+    "disputes": Target(
+        {"stripe": ("disputes",), "square": ("disputes",)},
+        {
+            "reason": "text",
+            "has_evidence": "boolean",
+        },
+    ),
+    "payouts": Target(
+        {"stripe": ("payouts",), "square": ("payouts",)},
+        {
+            "method": "text",
+            "description": "text",
+            "failure_message": "text",
+        },
+    ),
+    "subscriptions": Target(
+        {"stripe": ("subscriptions",), "square": ("subscriptions",)},
+        {
+            "description": "text",
+        },
+    ),
+    "invoices": Target(
+        {"stripe": ("invoices",), "square": ("invoices",), "quickbooks": ("invoices",)},
+        {
+            "invoice_number": "text",
+            "description": "text",
+        },
+    ),
+    "expenses": Target(
+        {"quickbooks": ("purchases", "bills", "vendor_credits")},
+        {
+            "document_number": "text",
+            "vendor_name": "text",
+            "note": "text",
+        },
+    ),
+    "ledger_accounts": Target(
+        {"quickbooks": ("accounts",)},
+        {
+            "name": "text",
+            "full_name": "text",
+            "account_number": "text",
+            "account_subtype": "text",
+            "is_active": "boolean",
+        },
+    ),
     "audience_members": Target(
-        {"mailchimp": "members"},
+        {"mailchimp": ("members",)},
         {
             "name": "text",
             "phone": "text",
@@ -80,8 +141,24 @@ TARGETS: Mapping[str, Target] = {
             "is_vip": "boolean",
         },
     ),
+    "campaigns": Target(
+        {"mailchimp": ("campaigns",)},
+        {
+            "title": "text",
+            "subject": "text",
+            "from_name": "text",
+            "reply_to": "text",
+        },
+    ),
+    "campaign_reports": Target(
+        {"mailchimp": ("reports",)},
+        {
+            "title": "text",
+            "subject": "text",
+        },
+    ),
     "loyalty_accounts": Target(
-        {"square": "loyalty_accounts"},
+        {"square": ("loyalty_accounts",)},
         {"phone": "text", "points_name": "text"},
     ),
 }

@@ -181,6 +181,31 @@ def test_a_sample_is_of_what_the_entity_is_made_from(
         assert sample(session, "square", "products") == []
 
 
+def test_an_entity_of_several_streams_is_sampled_from_all_of_them_alike(
+    venues: None, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    for stream, count in (("purchases", 5), ("bills", 2)):
+        bodies = [{"PrivateNote": f"{stream} {number}"} for number in range(count)]
+        land(owner_engine, "hall", "quickbooks", stream, *bodies)
+    given = {
+        "provider": "quickbooks",
+        "target_table": "expenses",
+        "target_field": "custom.kind",
+        "type": "text",
+        "source_path": "PrivateNote",
+        "transforms": [{"do": "split", "separator": " ", "part": 0}],
+    }
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        seen = preview(session, read_rule(given))
+        assert (seen.rows, seen.filled, seen.changed) == (7, 7, 7)
+        few = sample(session, "quickbooks", "expenses", limit=5)
+        assert sorted(body["PrivateNote"].split()[0] for body in few) == [
+            *["bills"] * 2,
+            *["purchases"] * 3,
+        ]
+
+
 def test_every_path_that_is_found_leads_to_its_value(
     venues: None, pipeline_engine: Engine, owner_engine: Engine
 ) -> None:
