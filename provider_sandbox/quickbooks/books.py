@@ -146,7 +146,7 @@ class Books:
         to = found.get("DepositToAccountRef")
         account = to["value"] if to else self.chart.receivable[found["CurrencyRef"]["value"]]
         yield account, sign * self._home(found["TotalAmt"], found)
-        for line in found["Line"]:
+        for line in opened(found["Line"]):
             amount = sign * self._home(line["Amount"], found)
             match line["DetailType"]:
                 case "SalesItemLineDetail":
@@ -214,6 +214,12 @@ class Books:
             detail = line["JournalEntryLineDetail"]
             sign = 1 if detail["PostingType"] == "Debit" else -1
             yield detail["AccountRef"]["value"], sign * line["Amount"]
+
+
+def opened(lines: Iterable[Json]) -> Iterator[Json]:
+    """The lines of a sale, bundles as those of the items in them."""
+    for line in lines:
+        yield from line["GroupLineDetail"]["Line"] if "GroupLineDetail" in line else (line,)
 
 
 def _paid_through(found: Json, received: bool) -> str:

@@ -124,6 +124,18 @@ def item(
     )  # fmt: skip
 
 
+def bundle(name: str, parts: Sequence[tuple[Json, Decimal]], *, description: str) -> Json:
+    """An item that is other items, each so many times: without a price or account of its own."""
+    return {
+        "Name": name, "Description": description, "Active": True, "FullyQualifiedName": name,
+        "Taxable": False, "UnitPrice": ZERO, "Type": "Group", "PurchaseCost": ZERO,
+        "TrackQtyOnHand": False, "PrintGroupedItems": True,
+        "ItemGroupDetail": {
+            "ItemGroupLine": [{"ItemRef": to(item), "Qty": quantity} for item, quantity in parts]
+        },
+    }  # fmt: skip
+
+
 def term(name: str, due_days: int, *, discount: int = 0, active: bool = True) -> Json:
     return present(
         Name=name, Active=active, Type="STANDARD", DiscountPercent=discount, DueDays=due_days,
@@ -184,6 +196,15 @@ def item_line(
             ItemAccountRef=item["IncomeAccountRef"], TaxCodeRef=ref(tax_code),
         ),
     )  # fmt: skip
+
+
+def bundle_line(number: int, item: Json, quantity: Decimal, lines: Sequence[Json]) -> Json:
+    """A line of a bundle, with those of the items in it."""
+    return {
+        "Id": str(number), "LineNum": number, "Description": item["Description"],
+        "Amount": sum((line["Amount"] for line in lines), ZERO), "DetailType": "GroupLineDetail",
+        "GroupLineDetail": {"GroupItemRef": to(item), "Quantity": quantity, "Line": lines},
+    }  # fmt: skip
 
 
 def subtotal_line(amount: Decimal) -> Json:

@@ -18,6 +18,7 @@ from integration_pipelines.providers.quickbooks.reports import flatten_report
 from integration_pipelines.providers.quickbooks.streams import BASES, BY_NAME
 from provider_sandbox import Sandbox, running_sandbox
 from provider_sandbox.quickbooks import reports
+from provider_sandbox.quickbooks.books import opened
 from tests.dbt_mappings.conftest import Warehouse, not_passed
 
 COUNTRIES = {"us-hall": "US", "ie-bar": "IE", "jp-hall": "JP"}
@@ -131,10 +132,11 @@ def land_cellar(warehouse: Warehouse) -> None:
     of_account = {"DetailType": "AccountBasedExpenseLineDetail"}
     bodies: dict[str, list[dict[str, Any]]] = {
         "accounts": [
-            dinars | {"Id": id, "Name": name, "Classification": kind, "AccountType": kind,
-                      "Active": True}
-            for id, name, kind in [
-                ("1", "Bar", "Revenue"), ("2", "Drinks", "Expense"), ("3", "Stock", "Asset"),
+            dinars | {"Id": id, "Name": name, "FullyQualifiedName": name, "AccountType": type,
+                      "Classification": kind, "Active": True}
+            for id, name, kind, type in [
+                ("1", "Bar", "Revenue", "Income"), ("2", "Drinks", "Expense", "Expense"),
+                ("3", "Stock", "Asset", "Asset"),
             ]
         ],
         "items": [
@@ -147,6 +149,9 @@ def land_cellar(warehouse: Warehouse) -> None:
             },
             {"Id": "8", "Name": "Rent", "Type": "Service", "UnitPrice": 0.5, "Active": True,
              "IncomeAccountRef": {"value": "1"}, "ExpenseAccountRef": {"value": "2"}},
+            {"Id": "9", "Name": "Round", "Type": "Group", "UnitPrice": 0, "Active": True,
+             "ItemGroupDetail": {"ItemGroupLine": [
+                 {"ItemRef": {"value": id}, "Qty": 1} for id in ("7", "8")]}},
         ],
         "vendors": [{"Id": "5", "DisplayName": "Brewery"}],
         "customers": [
@@ -162,6 +167,25 @@ def land_cellar(warehouse: Warehouse) -> None:
                     {"Id": "2", "Amount": 0.9, "DetailType": "ItemBasedExpenseLineDetail",
                      "ItemBasedExpenseLineDetail": {"ItemRef": {"value": "8"}, "Qty": 1}},
                     {"Id": "3", "Amount": 8.025, "DetailType": "SubTotalLineDetail"},
+                ],
+            }
+        ],
+        "invoices": [
+            document | {
+                "Id": "23", "TotalAmt": 6.75, "Balance": 0, "Line": [
+                    {"Amount": 1.5, "DetailType": "SalesItemLineDetail",
+                     "SalesItemLineDetail": {"ItemRef": {"value": "8"}, "Qty": 3}},
+                    {"Amount": 0, "DetailType": "GroupLineDetail", "GroupLineDetail": {
+                        "GroupItemRef": {"value": "9"}, "Quantity": 2,
+                        "Line": [
+                            {"Amount": amount, "DetailType": "SalesItemLineDetail",
+                             "SalesItemLineDetail": {"ItemRef": {"value": id}, "Qty": 2}}
+                            for id, amount in (("7", 2.468), ("8", 1))
+                        ],
+                    }},
+                    {"Amount": 1.782, "DetailType": "GroupLineDetail", "GroupLineDetail": {
+                        "GroupItemRef": {"value": "9"}, "Quantity": 1}},
+                    {"Amount": 6.75, "DetailType": "SubTotalLineDetail"},
                 ],
             }
         ],
@@ -414,8 +438,10 @@ def test_l_sales_are_held_to_the_books_by_account_day_and_month_and_to_quickbook
         expected = "matched" if venue_id in BOOKS else "no_report"
         assert {row["report_status"] for row in rows} == {expected}
         if venue_id in BOOKS:
-            assert {(row["report_amount"] or 0) for row in rows if row["period"] == "month"} == {
-                amount for (period, *_), amount in true.items() if period == "month"
+            reported = {row["report_amount"] for row in rows if row["period"] == "month"}
+            # What was voided stands in the books, with nothing.
+            assert reported - {None, 0} == {
+                amount for (period, *_), amount in true.items() if period == "month" and amount
             }
     taken = warehouse.rows(
         "SELECT s.processor_amount_minor AS amount, d.gross_amount_minor - d.tax_amount_minor"
@@ -500,7 +526,8 @@ def test_each_line_is_a_row(accounts: dict[tuple[str, str], Any], warehouse: War
                 f"SELECT count(*) AS rows FROM staging.{view} WHERE venue_id = :venue",
                 venue=venue_id,
             )
-            assert row["rows"] == sum(len(body.get(field, ())) for body in bodies) > 0, view
+            lines = [line for body in bodies for line in opened(body.get(field, ()))]
+            assert row["rows"] == len(lines) > 0, view
 
 
 def test_every_stream_has_a_view_and_a_test_that_it_can_be_read() -> None:
@@ -653,6 +680,29 @@ def test_quickbooks_invoices_keep_their_day_and_their_exact_amounts(
             venue=venue_id,
         )
         assert {row["source_id"]: (row["day"], row["total_amount"]) for row in rows} == truth
+
+
+def test_a_bundle_on_an_invoice_is_the_items_in_it(
+    accounts: dict[tuple[str, str], Any], warehouse: Warehouse
+) -> None:
+    lines = [
+        (row["line_id"], row["line_number"], row["product_id"], row["quantity"], row["amount"])
+        for row in rows_of(warehouse, "invoice_lines", "cellar", "quickbooks")
+    ]
+    assert sorted(lines) == [
+        ("1", 1, "8", 3, Decimal("1.5")),
+        ("2", 2, "7", 2, Decimal("2.468")),
+        ("3", 3, "8", 2, Decimal("1")),
+        ("4", 4, None, None, Decimal("1.782")),
+    ]
+    row = warehouse.row(
+        "SELECT books_amount FROM marts.sales_to_books WHERE venue_id = 'cellar'"
+        " AND period = 'day' AND ledger_account_name = 'Bar'"
+    )
+    assert row["books_amount"] == Decimal("4.968")
+    for table, column in (("prices", "source_id"), ("products", "default_price_id")):
+        found = {row[column] for row in rows_of(warehouse, table, "cellar", "quickbooks")}
+        assert found - {None} == {"7", "8"}
 
 
 def test_mailing_lists_are_whole(

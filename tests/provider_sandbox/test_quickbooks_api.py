@@ -165,7 +165,8 @@ def test_the_official_sdk_filters_refetches_counts_and_reads_cdc(
     client = client_of(sandbox, account, monkeypatch)
     customers, invoices, items = (sdk_class(s) for s in ("customers", "invoices", "items"))
     for found in account.objects("customers"):
-        if found["Active"]:
+        # The SDK escapes no backslashes.
+        if found["Active"] and "\\" not in found["DisplayName"]:
             (one,) = customers.filter(DisplayName=found["DisplayName"], qb=client)
             assert one.Id == found["Id"]
     assert {one.Id for one in items.all(qb=client)} == set(account.ids("items", active=True))

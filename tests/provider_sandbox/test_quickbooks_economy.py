@@ -12,7 +12,7 @@ import pytest
 from provider_sandbox import Sandbox
 from provider_sandbox.quickbooks import QuickBooks, QuickBooksAccount
 from provider_sandbox.quickbooks import reports as report_module
-from provider_sandbox.quickbooks.books import STREAM_OF_TYPE
+from provider_sandbox.quickbooks.books import STREAM_OF_TYPE, opened
 from provider_sandbox.quickbooks.economy import KINDS
 from provider_sandbox.quickbooks.economy.edits import DELETED, VOIDED
 from provider_sandbox.quickbooks.endpoints import BY_STREAM, STREAMS
@@ -62,7 +62,7 @@ def test_a_sale_is_its_lines_less_the_discount_plus_tax(
 ) -> None:
     for found in books.objects(stream):
         amounts: dict[str, Decimal] = defaultdict(Decimal)
-        for line in found["Line"]:
+        for line in opened(found["Line"]):
             amounts[line["DetailType"]] += line["Amount"]
             if line["DetailType"] == "SalesItemLineDetail":
                 detail = line["SalesItemLineDetail"]
@@ -74,6 +74,33 @@ def test_a_sale_is_its_lines_less_the_discount_plus_tax(
         assert amounts["SubTotalLineDetail"] == amounts["SalesItemLineDetail"]
         net = amounts["SalesItemLineDetail"] - amounts["DiscountLineDetail"]
         assert found["TotalAmt"] == net + tax["TotalTax"]
+
+
+def test_a_bundle_is_sold_as_the_items_in_it_each_on_its_own_account(
+    account: QuickBooksAccount,
+) -> None:
+    (bundle,) = [one for one in account.objects("items") if one["Type"] == "Group"]
+    receipt = account.economy.do("sell_bundle")
+    line = receipt["Line"][0]
+    detail = line["GroupLineDetail"]
+    assert detail["GroupItemRef"]["value"] == bundle["Id"]
+    assert line["Amount"] == sum(one["Amount"] for one in detail["Line"])
+    assert [
+        (one["SalesItemLineDetail"]["ItemRef"], one["SalesItemLineDetail"]["Qty"])
+        for one in detail["Line"]
+    ] == [
+        (part["ItemRef"], part["Qty"] * detail["Quantity"])
+        for part in bundle["ItemGroupDetail"]["ItemGroupLine"]
+    ]
+    ids = [one["Id"] for one in (line, *opened(receipt["Line"])) if "Id" in one]
+    assert len(ids) == len(set(ids)) >= 5
+    posted = dict(account.books.entries["sales_receipts", receipt["Id"]].postings)
+    for one in detail["Line"]:
+        assert posted[one["SalesItemLineDetail"]["ItemAccountRef"]["value"]] < 0
+    account.economy.do("refund", receipt["Id"])
+    voided = account.economy.do("void", "sales_receipts", receipt["Id"])
+    assert {one["Amount"] for one in (*voided["Line"], *opened(voided["Line"]))} == {0}
+    assert sum(account.books.balances.values()) == 0
 
 
 @pytest.mark.parametrize("stream", ["bills", "purchases", "vendor_credits", "deposits"])

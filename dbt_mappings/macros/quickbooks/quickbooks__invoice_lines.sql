@@ -1,5 +1,8 @@
 {% macro quickbooks__invoice_lines() -%}
-{#- Subtotals are sums of lines and none themselves; a discount is a line that takes off. -#}
+{#-
+    Subtotals are sums of lines and none themselves; a discount is a line that takes off. A bundle is a
+    line only where the items in it were not sent.
+-#}
 select
     venue_id,
     'quickbooks' as provider,

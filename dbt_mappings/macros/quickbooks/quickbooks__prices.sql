@@ -1,5 +1,8 @@
 {% macro quickbooks__prices() -%}
-{#- An item has one price, and is known by the same id. -#}
+{#-
+    An item has one price, and is known by the same id. What is not sold by itself has none: a bundle,
+    whose items are, and what is only bought.
+-#}
 select
     item.venue_id,
     'quickbooks' as provider,
@@ -20,5 +23,5 @@ from ({{ quickbooks__priced_items() }}) as item
 cross join lateral (
     values ({{ in_minor_units('item.unit_price', 'item.currency') }})
 ) as amount (minor_decimal)
-where item.unit_price is not null
+where item.unit_price is not null and item.income_account_id is not null
 {%- endmacro %}

@@ -9,7 +9,7 @@ select
     name,
     description,
     is_active and deleted_at is null as is_active,
-    case when unit_price is not null then item_id end as default_price_id,
+    case when unit_price is not null and income_account_id is not null then item_id end as default_price_id,
     null as unit_label,
     null as tax_code,
     null::jsonb as metadata,

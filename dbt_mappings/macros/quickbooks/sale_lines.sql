@@ -1,5 +1,8 @@
 {% macro quickbooks__sale_lines(document) -%}
-{#- One row per line of a document that sells or takes back: an invoice, a receipt, a credit memo. -#}
+{#-
+    One row per line of a document that sells or takes back: an invoice, a receipt, a credit memo. A
+    bundle is the lines of the items in it, which alone say their accounts.
+-#}
 select
     {{ raw_provenance() }},
     raw.id as {{ document }}_id,
@@ -28,7 +31,18 @@ cross join lateral jsonb_to_record(raw.payload) as sale (
     "ExchangeRate" text,
     "TxnDate" text
 )
-cross join lateral {{ elements('sale."Line"') }} with ordinality as element (body, position)
+cross join lateral (values (
+    case
+        when sale."Line" @> '[{"DetailType": "GroupLineDetail"}]' then (
+            select jsonb_agg(within.body order by line.position, within.position)
+            from {{ elements('sale."Line"') }} with ordinality as line (body, position)
+            cross join lateral {{ elements("coalesce(line.body #> '{GroupLineDetail,Line}', line.body)") }}
+                with ordinality as within (body, position)
+        )
+        else sale."Line"
+    end
+)) as opened (lines)
+cross join lateral {{ elements('opened.lines') }} with ordinality as element (body, position)
 cross join lateral jsonb_to_record(element.body) as line (
     "SalesItemLineDetail" jsonb,
     "DiscountLineDetail" jsonb,

@@ -13,8 +13,8 @@ __all__ = ["HOUR", "MONTH", "USD_VALUE", "Economy"]
 
 KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "create": (40, (
-        "sell", "sell", "sell", "invoice", "bill", "purchase", "estimate", "add_customer",
-        "clock_in", "move",
+        "sell", "sell", "sell", "sell_bundle", "invoice", "bill", "purchase", "estimate",
+        "add_customer", "clock_in", "move",
     )),
     "update": (25, ("edit",)),
     "pay": (12, ("pay_any", "pay_bill_any")),
@@ -32,8 +32,9 @@ KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
 """Kinds of mutation: how often they are drawn, and the steps they may be."""
 STEPS = frozenset(
     (
-        "sell", "invoice", "estimate", "accept", "pay", "pay_any", "refund", "credit", "bank",
-        "pay_out", "bill", "pay_bill", "pay_bill_any", "purchase", "vendor_credit", "pay_staff",
+        "sell", "sell_bundle", "invoice", "estimate", "accept", "pay", "pay_any", "refund",
+        "credit", "bank", "pay_out", "bill", "pay_bill", "pay_bill_any", "purchase",
+        "vendor_credit", "pay_staff",
         "move", "clock_in", "edit", "edit_together", "backdate", "inactivate", "reactivate",
         "misbook", "void", "remove", "merge", "add_customer", "add_vendor", "add_employee",
     )
@@ -60,10 +61,10 @@ class Economy(Edits):
         self.stock()
         self.at = self.horizon = since
         steps = (
-            ("sell", 75), ("invoice", 22), ("estimate", 6), ("bill", 12), ("purchase", 15),
-            ("clock_in", 20), ("add_customer", 8), ("add_vendor", 2), ("refund", 4),
-            ("credit", 3), ("vendor_credit", 3), ("edit", 6), ("void", 1), ("remove", 1.5),
-            ("backdate", 1),
+            ("sell", 75), ("sell_bundle", 5), ("invoice", 22), ("estimate", 6), ("bill", 12),
+            ("purchase", 15), ("clock_in", 20), ("add_customer", 8), ("add_vendor", 2),
+            ("refund", 4), ("credit", 3), ("vendor_credit", 3), ("edit", 6), ("void", 1),
+            ("remove", 1.5), ("backdate", 1),
         )  # fmt: skip
         for step, percent in steps:
             for at in self.spread(max(round(size * percent / 100), 2), since + HOUR, until):

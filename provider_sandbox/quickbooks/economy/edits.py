@@ -248,6 +248,11 @@ def _zeroed(line: Json) -> Json:
         zeroed["SalesItemLineDetail"] = line["SalesItemLineDetail"] | {
             "UnitPrice": ZERO, "Qty": ZERO,
         }  # fmt: skip
+    if "GroupLineDetail" in line:
+        bundle = line["GroupLineDetail"]
+        zeroed["GroupLineDetail"] = bundle | {
+            "Quantity": ZERO, "Line": [_zeroed(one) for one in bundle["Line"]],
+        }  # fmt: skip
     return zeroed
 
 

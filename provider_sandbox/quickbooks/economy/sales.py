@@ -1,11 +1,12 @@
 """What a venue sells, what it is paid, and what it pays back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import count
 
 from provider_sandbox.ledger import Json, PaidOut
 from provider_sandbox.quickbooks import shapes
-from provider_sandbox.quickbooks.books import STREAM_OF_TYPE
+from provider_sandbox.quickbooks.books import STREAM_OF_TYPE, opened
 from provider_sandbox.quickbooks.economy.setup import Setup
 
 ZERO = Decimal(0)
@@ -23,13 +24,14 @@ Sold = tuple[Json, Decimal]
 class Sales(Setup):
     """Receipts, invoices, payments, refunds, credits, estimates and deposits."""
 
-    def sell(self) -> Json:
+    def sell(self, sold: Sequence[Sold] = ()) -> Json:
         """A sales receipt for tickets or drinks, paid at once through a processor or in cash."""
-        number = self.random.randint(1, 4)
-        night = self.random.random() < 0.6
-        streams = ("tickets", "merchandise") if night else ("bar",)
-        wanted = [self._item_of(*streams) for _ in range(number)]
-        sold = [(item, Decimal(self.random.randint(1, 6))) for item in wanted]
+        if not sold:
+            number = self.random.randint(1, 4)
+            night = self.random.random() < 0.6
+            streams = ("tickets", "merchandise") if night else ("bar",)
+            wanted = [self._item_of(*streams) for _ in range(number)]
+            sold = [(item, Decimal(self.random.randint(1, 6))) for item in wanted]
         discount = self.random.choice((10, 15, None)) if self.random.random() < 0.15 else None
         tip = self.price(self.random.choice((1, 2.5, 5))) if self.random.random() < 0.3 else None
         customer = (
@@ -49,6 +51,12 @@ class Sales(Setup):
         if method == "cash":
             self.safe["SalesReceipt", receipt["Id"]] = None
         return receipt
+
+    def sell_bundle(self) -> Json | None:
+        """A sales receipt for a night out, and a drink besides."""
+        bundle = self.first("items", lambda one: one["Type"] == "Group")
+        many = Decimal(self.random.randint(1, 3))
+        return bundle and self.sell([(bundle, many), (self._item_of("bar"), many)])
 
     def invoice(self, customer_id: str | None = None, estimate: Json | None = None) -> Json:
         """An invoice for a hire, memberships or tickets; most are paid in time."""
@@ -178,7 +186,7 @@ class Sales(Setup):
         if receipt is None:
             return None
         if amount is None:
-            detail = receipt["Line"][0]["SalesItemLineDetail"]
+            detail = next(opened(receipt["Line"]))["SalesItemLineDetail"]
             sold = [(self.existing("items", detail["ItemRef"]["value"]), Decimal(1))]
             fields = self._sale("refund_receipts", self.account.currency, sold, None, None)
         else:
@@ -291,32 +299,25 @@ class Sales(Setup):
         tip: Decimal | None,
     ) -> Json:  # fmt: skip
         """Lines, taxes and total: lines + tip - discount + tax."""
-        lines: list[Json] = []
         taxable = total = ZERO
         klass = self.first("classes")
-        for item, quantity in sold:
-            price = item["UnitPrice"] * 1
-            if currency != self.account.currency:
-                price = self.price(Decimal(item["UnitPrice"]), currency)
-            amount = self.account.amount(price * quantity, currency)
-            taxed = item["Taxable"]
-            lines.append(shapes.item_line(
-                len(lines) + 1, item, quantity, price, amount, klass=klass,
-                tax_code="TAX" if taxed else "NON",
-            ))  # fmt: skip
-            total += amount
-            taxable += amount if taxed else ZERO
+        numbers = count(1)
+        lines = [self._line(numbers, item, quantity, currency, klass) for item, quantity in sold]
+        for line in opened(lines):
+            total += line["Amount"]
+            if line["SalesItemLineDetail"]["TaxCodeRef"]["value"] == "TAX":
+                taxable += line["Amount"]
         if tip is not None:
             item = self.role["item Tips"]
             one = Decimal(1)
             lines.append(shapes.item_line(
-                len(lines) + 1, item, one, tip, tip, klass=None, tax_code="NON"
+                next(numbers), item, one, tip, tip, klass=None, tax_code="NON"
             ))  # fmt: skip
             total += tip
         lines.append(shapes.subtotal_line(total))
         if discount is not None:
             off = self.account.amount(total * discount / 100, currency)
-            lines.append(shapes.discount_line(len(lines), off, discount, self.role["discounts"]))
+            lines.append(shapes.discount_line(next(numbers), off, discount, self.role["discounts"]))
             taxable -= self.account.amount(taxable * discount / 100, currency)
             total -= off
         fields: Json = {
@@ -339,6 +340,30 @@ class Sales(Setup):
             fields["TxnTaxDetail"] = {"TotalTax": ZERO}
         return fields | {"TotalAmt": total}
 
+    def _line(
+        self, numbers: Iterator[int], item: Json, quantity: Decimal, currency: str,
+        klass: Json | None,
+    ) -> Json:  # fmt: skip
+        """A line of an item, or of a bundle with those of the items in it."""
+        number = next(numbers)
+        if item["Type"] == "Group":
+            parts = item["ItemGroupDetail"]["ItemGroupLine"]
+            return shapes.bundle_line(number, item, quantity, [
+                self._line(
+                    numbers, self.existing("items", part["ItemRef"]["value"]),
+                    part["Qty"] * quantity, currency, klass,
+                )
+                for part in parts
+            ])  # fmt: skip
+        price = item["UnitPrice"] * 1
+        if currency != self.account.currency:
+            price = self.price(Decimal(item["UnitPrice"]), currency)
+        amount = self.account.amount(price * quantity, currency)
+        return shapes.item_line(
+            number, item, quantity, price, amount, klass=klass,
+            tax_code="TAX" if item["Taxable"] else "NON",
+        )  # fmt: skip
+
     def _refunded_from(self, receipt: Json) -> Json:
         """Cash goes out of the bank, the rest through the processor."""
         account: Json = receipt["DepositToAccountRef"]
@@ -348,7 +373,9 @@ class Sales(Setup):
 
     def _item_of(self, *roles: str) -> Json:
         accounts = {self.role[role]["Id"] for role in roles}
-        found = self.first("items", lambda one: one["IncomeAccountRef"]["value"] in accounts)
+        found = self.first(
+            "items", lambda one: one.get("IncomeAccountRef", {}).get("value") in accounts
+        )
         return found or self.role["item General Admission"]
 
     def _customer(self, id: str | None) -> Json:

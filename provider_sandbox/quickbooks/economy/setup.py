@@ -67,6 +67,9 @@ ITEMS: tuple[tuple[str, str, float | Decimal, str, bool, str | None, str | None]
 )  # fmt: skip
 """Name, type, price in US dollars, role of the income account, taxable, of the expense account,
 SKU."""
+BUNDLE = "Night Out"
+BUNDLED = (("General Admission", 1), ("Pint of Pilsner", 2), ("Poster 日本ツアー", 1))
+"""Items that are sold together, on income accounts of their own."""
 GIVEN = ("Zoë", "Søren", "Aoife", "María José", "Jürgen", "Amélie", "Kenji", "Anne-Marie", "Łukasz")
 FAMILY = ("O'Brien", "Nuñez", "Müller", "Żółć", "d'Arcy", "Tanaka", "Smith", "van der Berg", "Løw")
 COMPANIES = (
@@ -135,6 +138,10 @@ class Setup(Ground):
                 taxable=taxable and "tax" in self.role, description=f"{name} at the door",
             ))  # fmt: skip
             self.role[f"item {name}"] = self._used(item, "items", income != "old")
+        self.add("items", shapes.bundle(
+            BUNDLE, [(self.role[f"item {name}"], Decimal(many)) for name, many in BUNDLED],
+            description="A ticket, two pints and a poster",
+        ))  # fmt: skip
         for name, role in VENDORS:
             self.role[f"vendor {role}"] = self.add_vendor(name, role)
         self._used(self.add_vendor("Gone & Sons", "repairs"), "vendors", False)
