@@ -591,6 +591,48 @@ def test_every_difference_between_sales_and_books_is_found_and_no_other(built: W
     assert {row["sales_status"] for row in alone} == {"no_books"}
 
 
+def test_a_difference_to_a_report_that_is_older_than_the_documents_is_none_yet(
+    built: Warehouse,
+) -> None:
+    months = (
+        "SELECT ledger_account_name AS name, report_status FROM marts.sales_to_books"
+        " WHERE venue_id = :till AND period = 'month' AND starts_on = '2026-03-01'"
+        " AND ledger_account_id IS NOT NULL"
+    )
+
+    with built.pipeline.begin() as session:
+        venue_scope(session, TILL)
+        account = {"provider": "quickbooks", "account_id": "acct_1", "account_name": "Books"}
+        connection_id = session.scalar(
+            insert(connections)
+            .values(venue_id=TILL, **account)
+            .returning(connections.c.connection_id)
+        )
+        cursor = {"venue_id": TILL, "connection_id": connection_id, "stream": "profit_and_loss"}
+        session.execute(insert(sync_cursors).values(**cursor, state={}, sync_id=uuid4()))
+
+    def with_report_of(at: datetime) -> dict[str, str]:
+        with built.pipeline.begin() as session:
+            venue_scope(session, TILL)
+            session.execute(sync_cursors.update().values(cursor_at=at))
+        assert built.built(TILL).refused == {}
+        return {row["name"]: row["report_status"] for row in built.rows(months, till=TILL)}
+
+    older = with_report_of(datetime(2020, 1, 1, tzinfo=UTC))
+    assert older == {
+        "Tickets": "matched",
+        "Discounts": "matched",
+        "Bar": "report_is_older",
+        "Cloakroom": "not_in_books",
+        "Hire": "report_is_older",
+    }
+    newer = with_report_of(datetime(2100, 1, 1, tzinfo=UTC))
+    assert newer == {name: status for (_, name), (status, _) in list(REPORTED.items())[:5]}
+    with built.pipeline.begin() as session:
+        venue_scope(session, TILL)
+        session.execute(connections.delete())
+
+
 # Stock.
 
 

@@ -5,9 +5,12 @@
     first two as debts and fees as an expense. Each account is held to QuickBooks' own ProfitAndLoss
     of its month, which knows no days. Its accrual basis is the one in which a document counts whole
     on its date; a processor counts when it is paid, on the venue's own day, so that invoices, cash
-    and a bookkeeper's midnight part days that a month brings together.
+    and a bookkeeper's midnight part days that a month brings together. Documents are read all day and
+    reports once: where a month's documents were read after its report, and the two differ, the
+    report is older, and nobody is to look for a fault.
 -#}
 {{ config(indexes=[{'columns': ['venue_id', 'period', 'starts_on']}]) }}
+{%- set differs = "report_status in ('differs', 'not_in_report', 'not_in_books')" %}
 
 with ledger_accounts as (
     select venue_id, account_id as books_account_id, source_id as ledger_account_id, full_name, account_type, currency
@@ -26,28 +29,30 @@ entries as (
         coalesce(line.ledger_account_id, item.income_account_id) as ledger_account_id,
         line.transaction_on as business_date,
         {{ direction }} * case line.detail_type when 'DiscountLineDetail' then -line.amount else line.amount end as amount,
-        line.exchange_rate
+        line.exchange_rate,
+        line.raw_observed_at,
+        line.deleted_at
     from {{ scoped(ref('stg_quickbooks__' ~ document ~ '_lines')) }} as line
     left join {{ scoped(ref('stg_quickbooks__items')) }} as item using (venue_id, account_id, item_id)
-    where line.deleted_at is null and line.detail_type in ('SalesItemLineDetail', 'DiscountLineDetail')
+    where line.detail_type in ('SalesItemLineDetail', 'DiscountLineDetail')
 
     union all
     {% endfor %}
-    select venue_id, account_id, ledger_account_id, business_date, -amount, exchange_rate
+    select
+        venue_id, account_id, ledger_account_id, business_date, -amount, exchange_rate, raw_observed_at, deleted_at
     from {{ scoped(ref('journal_lines')) }} as line
-    where not is_deleted
 
     union all
 
-    select venue_id, account_id, ledger_account_id, transaction_on, amount, exchange_rate
+    select
+        venue_id, account_id, ledger_account_id, transaction_on, amount, exchange_rate, raw_observed_at, deleted_at
     from {{ scoped(ref('stg_quickbooks__deposit_lines')) }} as line
-    where deleted_at is null
 
     union all
 
-    select venue_id, account_id, ledger_account_id, business_date, -amount, exchange_rate
+    select
+        venue_id, account_id, ledger_account_id, business_date, -amount, exchange_rate, raw_observed_at, deleted_at
     from {{ scoped(ref('expenses')) }} as line
-    where not is_deleted
 ),
 
 booked as (
@@ -60,7 +65,9 @@ booked as (
         entry.ledger_account_id,
         income.full_name as ledger_account_name,
         -- QuickBooks, too, rounds each line to the currency of the books.
-        sum({{ minor_units('entry.amount * coalesce(entry.exchange_rate, 1)', 'income.currency') }})::bigint as amount_minor
+        sum({{ minor_units('entry.amount * coalesce(entry.exchange_rate, 1)', 'income.currency') }})
+            filter (where entry.deleted_at is null)::bigint as amount_minor,
+        max(greatest(entry.raw_observed_at, entry.deleted_at)) as read_at
     from entries as entry
     join income_accounts as income using (venue_id, books_account_id, ledger_account_id)
     cross join lateral (
@@ -86,7 +93,17 @@ report_lines as (
 ),
 
 reported_months as (
-    select distinct venue_id, books_account_id, starts_on from report_lines
+    select distinct month.venue_id, month.books_account_id, month.starts_on, report.cursor_at as read_at
+    from report_lines as month
+    left join {{ source('control', 'connections') }} as connection
+        on connection.venue_id = month.venue_id
+        and connection.provider = 'quickbooks'
+        and connection.account_id = month.books_account_id
+        and connection.status <> 'disconnected'
+    left join {{ source('control', 'sync_cursors') }} as report
+        on report.venue_id = connection.venue_id
+        and report.connection_id = connection.connection_id
+        and report.stream = 'profit_and_loss'
 ),
 
 reported as (
@@ -111,6 +128,7 @@ months as (
         case
             when month.starts_on is null then 'no_report'
             when coalesce(books_amount_minor, 0) = coalesce(report_amount_minor, 0) then 'matched'
+            when accounts.read_at > month.read_at then 'report_is_older'
             when report_amount_minor is null then 'not_in_report'
             when books_amount_minor is null then 'not_in_books'
             else 'differs'
@@ -124,10 +142,11 @@ months as (
             ledger_account_id,
             coalesce(booked.ledger_account_name, reported.ledger_account_name) as ledger_account_name,
             booked.amount_minor as books_amount_minor,
-            reported.amount_minor as report_amount_minor
+            reported.amount_minor as report_amount_minor,
+            booked.read_at
         from booked
         full join reported using (venue_id, period, starts_on, currency, books_account_id, ledger_account_id)
-        where period = 'month'
+        where period = 'month' and (booked.amount_minor is not null or reported.amount_minor is not null)
     ) as accounts
     left join reported_months as month using (venue_id, books_account_id, starts_on)
 ),
@@ -150,7 +169,7 @@ accounts as (
         and month.currency = day.currency
         and month.books_account_id = day.books_account_id
         and month.ledger_account_id = day.ledger_account_id
-    where day.period = 'day'
+    where day.period = 'day' and day.amount_minor is not null
 ),
 
 takings as (
@@ -197,8 +216,8 @@ taken as (
 
 books as (
     select venue_id, currency, min(booked.starts_on) filter (where booked.period = 'day') as begin_on
-    from income_accounts
-    left join booked using (venue_id, currency)
+    from (select distinct venue_id, currency from income_accounts) as accounts
+    left join (select * from booked where amount_minor is not null) as booked using (venue_id, currency)
     group by venue_id, currency
 ),
 
@@ -233,12 +252,13 @@ totals as (
             sum(books_amount_minor)::bigint as books_amount_minor,
             sum(report_amount_minor)::bigint as report_amount_minor,
             case
-                when bool_or(report_status not in ('matched', 'no_report')) then 'differs'
+                when bool_or({{ differs }}) then 'differs'
+                when bool_or(report_status = 'report_is_older') then 'report_is_older'
                 when bool_or(report_status = 'no_report') then 'no_report'
                 else 'matched'
             end as report_status,
             array_agg(ledger_account_name order by ledger_account_name)
-                filter (where report_status not in ('matched', 'no_report')) as differing_accounts
+                filter (where {{ differs }}) as differing_accounts
         from accounts
         group by venue_id, period, starts_on, currency
     ) as income using (venue_id, period, starts_on, currency)
