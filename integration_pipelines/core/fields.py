@@ -11,18 +11,19 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from integration_pipelines.core.database import venue_scope
-from integration_pipelines.core.events.masking import masked
+from integration_pipelines.core.events.masking import UNTOLD, masked, masked_name
 from integration_pipelines.core.mapping import PLAIN_NAME, TARGETS, steps_of
 from integration_pipelines.core.tables import field_looks, field_mappings, raw_fields, raw_table
 
 AT_MOST = 20_000
-"""Rows of a stream that one look reads; the next one goes on."""
+"""Rows of a stream that one look goes on by, and those of their last instant; the next goes on."""
 LOOKBACK = timedelta(minutes=10)
 """A row counts from the beginning of the transaction that wrote it, which may have ended later."""
 FIELDS_AT_MOST = 2_000
@@ -101,19 +102,21 @@ def look(engine: Engine, *, venue_id: str, provider: str, stream: str) -> int:
     with engine.begin() as session:
         venue_scope(session, venue_id)
         before = session.execute(select(field_looks).filter_by(**key)).one_or_none()
-        of_venue = raw.venue_id == venue_id
+        wanted = fresh = raw.venue_id == venue_id
         if before is not None:
-            of_venue &= raw.last_changed_at > before.looked_to - LOOKBACK
+            # Only fresh rows count against AT_MOST, so that each look ends later than the last.
+            fresh &= raw.last_changed_at > before.looked_to
+            wanted &= raw.last_changed_at > before.looked_to - LOOKBACK
         last = (
             select(raw.last_changed_at)
-            .where(of_venue)
+            .where(fresh)
             .order_by(raw.last_changed_at)
             .offset(AT_MOST - 1)
             .limit(1)
         )
         until = session.scalar(last) or session.scalar(select(func.now()))
         found = session.execute(
-            select(raw.payload, raw.last_changed_at).where(of_venue, raw.last_changed_at <= until),
+            select(raw.payload, raw.last_changed_at).where(wanted, raw.last_changed_at <= until),
             execution_options={"stream_results": True},
         )
         seen = _Seen()
@@ -160,7 +163,8 @@ class _Seen:
 
 def fields_of(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[tuple[str, str], Any]]:
     """(path, type) of every field of a payload, each with a value: `lines[].amount` is what any
-    element of a list has. The same field may come several times."""
+    element of a list has, and names that people typed are masked. The same field may come several
+    times."""
     if isinstance(value, dict):
         inner = [(f"{path}.{_name(name)}" if path else _name(name), v) for name, v in value.items()]
     elif isinstance(value, list):
@@ -173,12 +177,15 @@ def fields_of(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[tupl
             yield from fields_of(each, name, depth + 1)
 
 
+@lru_cache(maxsize=10_000)
 def _name(name: str) -> str:
-    return name if re.fullmatch(PLAIN_NAME, name) else json.dumps(name, ensure_ascii=False)
+    shown = masked_name(name)
+    return shown if re.fullmatch(PLAIN_NAME, shown) else json.dumps(shown, ensure_ascii=False)
 
 
 def _sample(path: str, value: Any) -> str | None:
-    if isinstance(value, dict | list) or value is None:
+    # What is personal shows from the names above a value, and one of these is not known here.
+    if isinstance(value, dict | list) or value is None or UNTOLD in path:
         return None
     for name in reversed(path.split(".")):
         value = {name.removesuffix("[]"): value}
@@ -213,6 +220,12 @@ def _note(session: Connection, key: dict[str, str], seen: _Seen, before: Row[Any
             .where(of_stream, held.path.in_(gone), held.vanished_at.is_(None))
             .values(vanished_at=func.now())
         )
+    back = [row.path for row in known if row.vanished_at is not None and row.path in there]
+    if back:
+        # A field is there whichever of its types came.
+        session.execute(
+            update(raw_fields).where(of_stream, held.path.in_(back)).values(vanished_at=None)
+        )
     room = max(0, FIELDS_AT_MOST - len(known))
     names = {(row.path, row.type) for row in known}
     fresh = [name for name in seen.fields if name not in names][:room]
@@ -226,7 +239,6 @@ def _note(session: Connection, key: dict[str, str], seen: _Seen, before: Row[Any
             set_={
                 "rows": held.rows + statement.excluded.rows,
                 "last_seen_at": func.greatest(held.last_seen_at, statement.excluded.last_seen_at),
-                "vanished_at": None,
             },
         ),
         [
@@ -313,7 +325,8 @@ def missing(session: Connection) -> list[Missing]:
 
 
 def as_seen(source_path: str) -> str:
-    """A rule's path as fields are noted: any element of a list stands for all."""
+    """A rule's path as fields are noted: any element of a list stands for all, and names that
+    people typed are masked."""
     noted = ""
     for step in steps_of(source_path):
         noted += f"{'.' if noted else ''}{_name(step)}" if isinstance(step, str) else "[]"

@@ -148,6 +148,76 @@ def test_a_field_that_vanishes_from_one_stream_of_an_entity_is_named_with_it(
     assert words.startswith("hall: expenses.custom.memo reads PrivateNote of quickbooks's bills, ")
 
 
+def test_a_field_that_was_null_at_times_is_there_again_with_one_of_its_types(
+    hall: str, pipeline_engine: Engine
+) -> None:
+    land(pipeline_engine, [customer(phone=None), customer(phone="1")] * 40)
+    look(pipeline_engine)
+    rule = {"provider": "stripe", "target_table": "customers", "target_field": "phone"}
+    with pipeline_engine.begin() as session:
+        venue_scope(session, hall)
+        set_rule(session, hall, read_rule(rule | {"source_path": "phone"}), by="test", reason=None)
+    aged(pipeline_engine)
+    land(pipeline_engine, [customer()] * 60)
+    look(pipeline_engine)
+    assert len(missing(pipeline_engine)) == len(changes(pipeline_engine)) == 1
+    land(pipeline_engine, [customer(phone=None)])
+    look(pipeline_engine)
+    assert (missing(pipeline_engine), changes(pipeline_engine)) == ([], [])
+
+
+TYPED = ("ana@x.example", "sk_live_abcdefgh12345678", "+49 30 1234567")
+
+
+def test_names_that_people_typed_are_masked_and_rules_find_them_nevertheless(
+    hall: str, pipeline_engine: Engine
+) -> None:
+    typed = dict.fromkeys(TYPED, 4930123)
+    land(pipeline_engine, [customer()] * 60)
+    look(pipeline_engine)
+    land(pipeline_engine, [customer(metadata={"table": "4"} | typed, **typed)] * 60)
+    look(pipeline_engine)
+    found = changes(pipeline_engine)
+    assert {path for path, *_ in found} == {
+        'metadata."[text]"',
+        'metadata."[redacted]"',
+        '"[text]"',
+        '"[redacted]"',
+    }
+    assert {path: sample for path, *_, sample in found}['"[text]"'] is None
+    rule = {"provider": "stripe", "target_table": "customers", "target_field": "custom.table"}
+    with pipeline_engine.begin() as session:
+        venue_scope(session, hall)
+        given = read_rule(rule | {"source_path": f'metadata."{TYPED[0]}"', "type": "text"})
+        set_rule(session, hall, given, by="test", reason=None)
+    assert missing(pipeline_engine) == []
+    aged(pipeline_engine)
+    land(pipeline_engine, [customer()] * 60)
+    look(pipeline_engine)
+    (words,) = missing(pipeline_engine)
+    assert 'reads metadata."[text]" of' in words
+
+
+@pytest.mark.parametrize(
+    "rows", [1, 3], ids=["row by row", "more at one instant than a look reads"]
+)
+def test_looks_go_on_through_what_was_written_within_the_lookback(
+    hall: str, pipeline_engine: Engine, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(fields, "AT_MOST", 2)
+    for number in range(6):
+        land(pipeline_engine, [customer(**{f"field_{number}": 1})] * rows)
+    looked_to = [ONCE]
+    for _ in range(7):
+        look(pipeline_engine)
+        with pipeline_engine.connect() as session:
+            looked_to += session.scalars(text("SELECT looked_to FROM control.field_looks"))
+    assert looked_to == sorted(set(looked_to))
+    with pipeline_engine.connect() as session:
+        found = session.scalars(text("SELECT path FROM control.raw_fields"))
+        assert {f"field_{number}" for number in range(6)} <= set(found)
+
+
 def aged(engine: Engine) -> None:
     """The look was an hour ago and the rows an hour before it: the next one is not of them too."""
     with engine.begin() as session:

@@ -9,6 +9,9 @@ from typing import Any
 
 from integration_pipelines.core.redaction import is_secret_name, redact
 
+UNTOLD = "[text]"
+"""In place of text of which no more can be said."""
+
 _WORD = re.compile(r"(?:[A-Z]+(?![a-z])|[A-Z]?[a-z]+)\d*")
 _PLAIN_NAME = re.compile(r"[\w.\-\[\] ]{1,80}")
 
@@ -60,7 +63,9 @@ def masked(payload: Any) -> Any:
 def _masked(name: str, value: Any, kind: str | None) -> Any:
     if isinstance(value, dict):
         return {
-            _name(key): _masked(key, held, kind or (None if _is_amount(key, held) else _kind(key)))
+            masked_name(key): _masked(
+                key, held, kind or (None if _is_amount(key, held) else _kind(key))
+            )
             for key, held in value.items()
         }
     if isinstance(value, list):
@@ -102,7 +107,7 @@ def _text(name: str, value: str) -> str:
         return "[e-mail]"
     if "://" in value:
         return "[link]"
-    return "[phone]" if _PHONE.fullmatch(value) else "[text]"
+    return "[phone]" if _PHONE.fullmatch(value) else UNTOLD
 
 
 def _is_amount(name: str, value: Any) -> bool:
@@ -113,9 +118,9 @@ def _is_amount(name: str, value: Any) -> bool:
     )
 
 
-def _name(name: str) -> str:
-    """Some keep what people typed as the name of a field."""
-    return redact(name) if _PLAIN_NAME.fullmatch(name) else "[text]"
+def masked_name(name: str) -> str:
+    """The name of a field, masked: some keep there what people typed."""
+    return redact(name) if _PLAIN_NAME.fullmatch(name) else UNTOLD
 
 
 def _words(name: str) -> list[str]:
