@@ -4,6 +4,7 @@ come."""
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from integration_pipelines.core import fields
 from integration_pipelines.core.ingest.batch import side_by_side
@@ -19,6 +20,7 @@ FIELDS = dg.AssetSpec(
 )
 SHOWN = timedelta(days=30)
 SHOWN_AT_MOST = 200
+NAMED_AT_MOST = 3
 AT_ONCE = 4
 
 
@@ -26,13 +28,15 @@ AT_ONCE = 4
     asset=FIELDS.key,
     name="mapped_fields_are_there",
     description="Each field that a venue's rule reads still comes in that venue's payloads. Red "
-    "names the rules that read a field which has vanished. Fields that appeared, changed their "
-    "type or vanished within 30 days stand in the metadata.",
+    "names the rules that read a field which has vanished, a warning streams that could not be "
+    "looked at. Fields that appeared, changed their type or vanished within 30 days stand in the "
+    "metadata.",
 )
 def mapped_fields_are_there(
     context: dg.AssetCheckExecutionContext, pipeline: Pipeline
 ) -> dg.AssetCheckResult:
-    """Looks at what has changed since the last look. Who cannot be looked at is told in the log."""
+    """Looks at what has changed since the last look. A stream that cannot be looked at is named by
+    the kind of its error, which may quote what payloads hold."""
     with pipeline.engine.connect() as session:
         streams = fields.changed_streams(session)
 
@@ -44,9 +48,12 @@ def mapped_fields_are_there(
             return error
 
     rows = 0
+    failures: list[dict[str, str | int]] = []
     for stream, looked in side_by_side(streams, look, concurrency=AT_ONCE):
         if isinstance(looked, Exception):
-            context.log.warning("%s: %s", "/".join(stream), type(looked).__name__)
+            error = looked.orig if isinstance(looked, DBAPIError) else looked
+            failures.append({"stream": "/".join(stream), "why": type(error).__name__})
+            context.log.warning("%(stream)s cannot be looked at: %(why)s", failures[-1])
         else:
             rows += looked
     with pipeline.engine.connect() as session:
@@ -65,15 +72,23 @@ def mapped_fields_are_there(
         }
         for each in changes[:SHOWN_AT_MOST]
     ]
+    troubles = [each.words for each in missing[:NAMED_AT_MOST]]
+    if failures:
+        named = ", ".join("{stream}: {why}".format_map(each) for each in failures[:NAMED_AT_MOST])
+        troubles.append(
+            f"{len(failures)} of {len(streams)} streams could not be looked at: {named}"
+        )
     return dg.AssetCheckResult(
-        passed=not missing,
-        description="; ".join(each.words for each in missing[:3])
-        if missing
-        else f"{rows} rows looked at, {len(changes)} fields changed within 30 days",
+        passed=not troubles,
+        severity=dg.AssetCheckSeverity.ERROR if missing else dg.AssetCheckSeverity.WARN,
+        description="; ".join(troubles)
+        or f"{rows} rows looked at, {len(changes)} fields changed within 30 days",
         metadata={
             "rows": rows,
+            "failed_looks": len(failures),
             "changed_fields": len(changes),
             **({"changes": table(shown)} if shown else {}),
+            **({"failures": table(failures)} if failures else {}),
             **({"missing": table([{"rule": m.words} for m in missing])} if missing else {}),
         },
     )

@@ -54,6 +54,29 @@ def test_a_mapped_field_that_a_provider_ceases_to_send_turns_the_check_red(
     }
 
 
+def test_a_stream_that_cannot_be_looked_at_is_named_and_fails_the_check(
+    hall: Any, instance: dg.DagsterInstance, pipeline_engine: Any
+) -> None:
+    hall("blue-room")
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "blue-room")
+        session.execute(text(LAND), {"payload": "{}"})
+        session.execute(text(LOG))
+        session.execute(text(LOG.replace("'customers'", "'of_no_table'")))
+    job = defs.resolve_job_def("watch_fields")
+    (checked,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert (checked.passed, checked.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert checked.description == (
+        "1 of 2 streams could not be looked at: blue-room/stripe/of_no_table: UndefinedTable"
+    )
+    assert (checked.metadata["rows"].value, checked.metadata["failed_looks"].value) == (60, 1)
+    shown = checked.metadata["failures"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert [row.data for row in shown.records] == [
+        {"stream": "blue-room/stripe/of_no_table", "why": "UndefinedTable"}
+    ]
+
+
 LAND = """
     INSERT INTO raw_stripe.customers (venue_id, account_id, id, payload, observed_at, content_hash)
     SELECT 'blue-room', 'acct', gen_random_uuid(), CAST(:payload AS jsonb), now(), ''
