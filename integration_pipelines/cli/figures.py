@@ -44,7 +44,7 @@ def explain(
 ) -> None:
     """From rows of TABLE, such as marts.daily_revenue, to the canonical rows that add up to them,
     the rules that mapped those, the payloads they were read from, and the sync or webhook that
-    brought them. What is personal in a payload is masked."""
+    brought them. What is personal in a row or a payload is masked."""
     from integration_pipelines.defs import figures
 
     chosen = {"business_date": day} if day else {}
@@ -73,27 +73,35 @@ def explain(
 
 
 def _tree(found: Mapping[str, Any]) -> "Tree":
+    from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(f"[bold]{found['table']}[/] {_line(found['row'])}")
+    row = ", ".join(f"{name} {shown(value)}" for name, value in found["row"].items())
+    tree = Tree(Text.assemble((found["table"], "bold"), f" {row}"))
     for part in found.get("made_of", ()):
         sums = ", ".join(
             f"{name} {total:,}" for name, total in part["sums"].items() if total is not None
         )
         branch = tree.add(
-            f"[bold]{part['table']}[/]: {part['rows']:,} rows{f', in all {sums}' if sums else ''}"
+            Text.assemble(
+                (part["table"], "bold"),
+                f": {part['rows']:,} rows{f', in all {sums}' if sums else ''}",
+            )
         )
         for each in part["examples"]:
             branch.add(_tree(each))
         if part["rows"] > len(part["examples"]) > 0:
             branch.add(f"and {part['rows'] - len(part['examples']):,} more: --rows")
     for name, agrees in found.get("adds_up", {}).items():
-        tree.add(f"{name} {'is their sum' if agrees else '[red]is not their sum[/]'}")
+        verdict = "is their sum" if agrees else ("is not their sum", "red")
+        tree.add(Text.assemble(f"{name} ", verdict))
     for rule in found.get("rules", ()):
         why = f": {rule['reason']}" if rule["reason"] else ""
         tree.add(
-            f"{rule['field']} from {rule['source_path']}, version {rule['version']} by"
-            f" {rule['created_by']}{why}"
+            Text(
+                f"{rule['field']} from {rule['source_path']}, version {rule['version']} by"
+                f" {rule['created_by']}{why}"
+            )
         )
     for raw in found.get("raw", ()):
         tree.add(_payload(raw))
@@ -101,12 +109,13 @@ def _tree(found: Mapping[str, Any]) -> "Tree":
 
 
 def _payload(raw: Mapping[str, Any]) -> "Tree":
-    from rich.markup import escape
+    from rich.text import Text
     from rich.tree import Tree
 
     state = ", gone since" if raw["deleted_at"] else "" if raw["is_as_built"] else ", changed since"
-    tree = Tree(f"[bold]{raw['table']}[/] {raw['id']}, read {raw['observed_at']:%F %T} UTC{state}")
-    tree.add(escape(json.dumps(raw["payload"], ensure_ascii=False)))
+    read = f" {raw['id']}, read {raw['observed_at']:%F %T} UTC{state}"
+    tree = Tree(Text.assemble((raw["table"], "bold"), read))
+    tree.add(Text(json.dumps(raw["payload"], ensure_ascii=False)))
     brought = raw["brought_by"]
     if brought is None:
         tree.add(
@@ -115,16 +124,13 @@ def _payload(raw: Mapping[str, Any]) -> "Tree":
         return tree
     for webhook in brought["webhooks"]:
         tree.add(
-            f"webhook {webhook['webhook_id']}, {webhook['event_type']} {webhook['event_id']},"
-            f" received {webhook['received_at']:%F %T} UTC"
+            Text(
+                f"webhook {webhook['webhook_id']}, {webhook['event_type']} {webhook['event_id']},"
+                f" received {webhook['received_at']:%F %T} UTC"
+            )
         )
     if sync := brought["sync"]:
         run = f", run {sync['run_id']}" if sync["run_id"] else ""
-        tree.add(f"sync {sync['sync_id']} ({sync['mode']}) of {sync['started_at']:%F %T} UTC{run}")
+        begun = f"{sync['started_at']:%F %T} UTC"
+        tree.add(Text(f"sync {sync['sync_id']} ({sync['mode']}) of {begun}{run}"))
     return tree
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    from rich.markup import escape
-
-    return escape(", ".join(f"{name} {shown(value)}" for name, value in row.items()))

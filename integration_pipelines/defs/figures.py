@@ -19,6 +19,23 @@ from integration_pipelines.defs.dbt_build import project
 
 DEEP = 3
 """Marts are made of marts no more often than this."""
+OUR_WORDS = frozenset(
+    [
+        "provider",
+        "providers",
+        "matched_by",
+        "alert",
+        "breaker",
+        "period",
+        "mapping_errors",
+        "failing_streams",
+        "error_kinds",
+        "stale_tables",
+        "billing_interval",
+        "classification",
+    ]
+)
+"""Columns of text in which models and providers speak, and never people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +82,11 @@ def explain(
     of what each is made of, as nested dicts (see the module).
 
     ``analyst`` reads tables, ``pipeline``, in the scope of the venue, what is below them. Raises
-    ConfigurationError for an unknown table or column, and for a value that is none of its type.
+    ConfigurationError for an unknown table or column, for another venue chosen by column, and for a
+    value that is none of its type.
     """
+    if "venue_id" in chosen:
+        raise ConfigurationError(f"venue_id is {venue_id}: a key cannot choose another venue")
     types = _columns(analyst, table)
     for column, value in chosen.items():
         if column not in types:
@@ -253,9 +273,21 @@ def _pairs(declared: Mapping[str, str] | Sequence[str]) -> Mapping[str, str]:
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row without what is said of it elsewhere, and without what is not there."""
+    """A row, masked as payloads are, without what is said of it elsewhere and what is not there."""
     return {
-        name: value.hex() if isinstance(value, bytes) else value
+        name: _told(name, value)
         for name, value in row.items()
         if value is not None and name not in ("raw_content_hash", "raw_id", "raw_observed_at")
     }
+
+
+def _told(name: str, value: Any) -> Any:
+    """A column's value. Only texts and JSON hold what people typed: other types are amounts, times
+    and counts."""
+    match value:
+        case bytes():
+            return value.hex()
+        case str() | list() | dict() if not name.endswith("_id") and name not in OUR_WORDS:
+            return masked({name: value})[name]
+        case _:
+            return value

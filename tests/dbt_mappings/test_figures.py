@@ -1,12 +1,16 @@
 """From a figure down to what brought it."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from integration_pipelines.cli.application import Application
+from integration_pipelines.cli.figures import explain as command
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.mapping import read_rule, set_rule
@@ -16,6 +20,7 @@ from integration_pipelines.defs.dbt_build import project
 from tests.dbt_mappings.conftest import Warehouse, not_passed
 
 NOON = 1767268800  # 2026-01-01T12:00:00Z
+NEXT_DAY = "ch_[/next_day]"
 
 
 def charge(id: str, amount: int, **fields: Any) -> dict[str, Any]:
@@ -34,6 +39,34 @@ def charge(id: str, amount: int, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
+CUSTOMER = {
+    "id": "cus_1",
+    "created": NOON,
+    "name": "Ana Fan",
+    "email": "ana@fan.example",
+    "phone": "+49 30 1234567",
+    "address": {"line1": "Allee 1", "city": "Ulm", "postal_code": "89073", "country": "DE"},
+    "balance": -250,
+    "currency": "eur",
+    "metadata": {"seat": "by the bar"},
+}
+RULES = (
+    {"target_table": "payments", "target_field": "description", "source_path": "metadata.gig"},
+    {
+        "target_table": "payments",
+        "target_field": "custom.table",
+        "source_path": "fields[label=Table].value",
+        "type": "text",
+    },
+    {
+        "target_table": "customers",
+        "target_field": "custom.seat",
+        "source_path": "metadata.seat",
+        "type": "text",
+    },
+)
+
+
 @pytest.fixture(scope="module")
 def built(warehouse: Warehouse) -> Warehouse:
     for venue_id in ("hall", "bar"):
@@ -43,7 +76,7 @@ def built(warehouse: Warehouse) -> Warehouse:
             "charges",
             charge("ch_1", 1250, metadata={"gig": "Late show"}),
             charge("ch_2", 300),
-            charge("ch_next_day", 77, created=NOON + 86400),
+            charge(NEXT_DAY, 77, created=NOON + 86400),
         )
         refund = {"id": "re_1", "object": "refund", "created": NOON, "currency": "usd"}
         warehouse.land(
@@ -52,17 +85,12 @@ def built(warehouse: Warehouse) -> Warehouse:
             refund | {"amount": 250, "charge": "ch_1", "status": "succeeded"},
             refund | {"id": "re_2", "amount": 99, "charge": "ch_2", "status": "failed"},
         )
-        warehouse.land(venue_id, "customers", {"id": "cus_1", "created": NOON, "name": "A fan"})
-    rule = {"provider": "stripe", "target_table": "payments", "target_field": "description"}
+        warehouse.land(venue_id, "customers", CUSTOMER)
     with warehouse.owner.begin() as session:
         venue_scope(session, "hall")
-        set_rule(
-            session,
-            "hall",
-            read_rule(rule | {"source_path": "metadata.gig"}),
-            by="the manager",
-            reason="What was on",
-        )
+        for given in RULES:
+            rule = read_rule({"provider": "stripe"} | given)
+            set_rule(session, "hall", rule, by="the manager", reason="What [/b] was on")
     assert not_passed(warehouse.build()) == {}
     return warehouse
 
@@ -87,8 +115,8 @@ def test_a_days_revenue_leads_to_its_payments_refunds_and_their_payloads(built: 
     assert payments["sums"]["gross_amount"] == Decimal("15.50")
     assert (refunds["rows"], refunds["sums"]["refund_amount"]) == (1, Decimal("2.50"))
     (one,) = [each for each in payments["examples"] if each["row"]["source_id"] == "ch_1"]
-    assert one["row"]["description"] == "Late show"
-    (rule,) = one["rules"]
+    assert one["row"]["description"] == "[personal]"
+    _, rule = one["rules"]
     assert (rule["field"], rule["version"], rule["source_path"], rule["created_by"]) == (
         "description",
         1,
@@ -104,8 +132,8 @@ def test_a_days_revenue_leads_to_its_payments_refunds_and_their_payloads(built: 
 def test_who_brought_a_row_is_the_sync_under_way_and_the_webhooks_done_with_it(
     built: Warehouse, connect: Any
 ) -> None:
-    key = {"venue_id": "hall", "id": "ch_next_day"}
-    (row,) = explain(built, "analytics.payments", source_id="ch_next_day")
+    key = {"venue_id": "hall", "id": NEXT_DAY}
+    (row,) = explain(built, "analytics.payments", source_id=NEXT_DAY)
     assert row["raw"][0]["brought_by"] is None
     with built.owner.begin() as session:
         venue_scope(session, "hall")
@@ -140,10 +168,55 @@ def test_who_brought_a_row_is_the_sync_under_way_and_the_webhooks_done_with_it(
             ),
             key | {"connection_id": connection_id},
         )
-    (row,) = explain(built, "analytics.payments", source_id="ch_next_day")
+    (row,) = explain(built, "analytics.payments", source_id=NEXT_DAY)
     brought = row["raw"][0]["brought_by"]
     assert brought["sync"]["mode"] == "incremental"
     assert [each["event_id"] for each in brought["webhooks"]] == ["evt_it"]
+
+
+def test_rows_show_keys_amounts_times_and_kinds_and_nothing_personal(built: Warehouse) -> None:
+    (customer,) = explain(built, "analytics.customers")
+    assert customer["row"] == {
+        "venue_id": "hall",
+        "provider": "stripe",
+        "account_id": "acct_1",
+        "source_id": "cus_1",
+        "created_at": datetime.fromtimestamp(NOON, UTC),
+        "name": "[name]",
+        "email": "[e-mail]",
+        "phone": "[phone]",
+        "address_line1": "[address]",
+        "city": "[address]",
+        "postal_code": "[address]",
+        "country": "DE",
+        "currency": "EUR",
+        "balance_minor": -250,
+        "balance": Decimal("-2.50"),
+        "metadata": {"seat": "[personal]"},
+        "custom_fields": {"seat": "[personal]"},
+        "mapping_version": 1,
+        "is_deleted": False,
+    }
+    (person,) = explain(built, "marts.customer_360")
+    shown = {name: person["row"][name] for name in ("venue_id", "name", "emails", "phones")}
+    assert shown == {
+        "venue_id": "hall",
+        "name": "[name]",
+        "emails": ["[e-mail]"],
+        "phones": ["[phone]"],
+    }
+    assert person["row"]["providers"] == ["stripe"]
+
+
+def test_the_command_shows_rules_and_ids_as_they_are_written(built: Warehouse) -> None:
+    application = Application()
+    application.settings = built.settings
+    asked = ["analytics.payments", "--venue", "hall", "--key", f"source_id={NEXT_DAY}"]
+    told = CliRunner().invoke(command, asked, obj=application, catch_exceptions=False).output
+    assert f"source_id {NEXT_DAY}" in told
+    assert f"raw_stripe.charges {NEXT_DAY}, read " in told
+    assert "description from metadata.gig, version 1 by the manager: What [/b] was on" in told
+    assert "custom.table from fields[label=Table].value, version 1" in told
 
 
 def test_a_payload_that_has_changed_since_the_build_is_said_to_have(built: Warehouse) -> None:
@@ -167,6 +240,7 @@ def test_a_payload_that_has_changed_since_the_build_is_said_to_have(built: Wareh
         ("control.venues", {}, "there is no table control.venues"),
         ("marts.daily_revenue", {"da'y": "1"}, "marts.daily_revenue has no column da'y: it has"),
         ("marts.daily_revenue", {"business_date": "x'y"}, "business_date is a date"),
+        ("marts.daily_revenue", {"venue_id": "bar"}, "venue_id is hall: a key cannot choose"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(
