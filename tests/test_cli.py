@@ -207,6 +207,8 @@ def test_venues_are_added_listed_and_removed(run: Run) -> None:
         (["venues", "remove", "nobody"], "there is no venue nobody"),
         (["connect", "paypal", "--venue", "anker"], "there is no provider paypal: choose of"),
         (["disconnect", "stripe", "--venue", "nobody"], "there is no venue nobody"),
+        (["fields", "--provider", "stirpe"], "there is no provider stirpe: choose of stripe, "),
+        (["fields", "--provider", "square", "--stream", "charges"], "no stream charges: choose of"),
         (["db", "url", "--role", "analyst_nobody"], "there is no venue nobody"),
         (["db", "psql", "--role", "root"], "there is no role root: choose of pipeline"),
     ],

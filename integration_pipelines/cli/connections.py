@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,6 +121,21 @@ def find_provider(name: str) -> "Provider":
     if name not in PROVIDERS:
         raise ConfigurationError(f"there is no provider {name}: choose of {', '.join(PROVIDERS)}")
     return PROVIDERS[name]
+
+
+def require_streams(providers: Collection[str], streams: Collection[str]) -> "list[Provider]":
+    """The providers of these names, or all. Raises ConfigurationError if one does not exist, or
+    none of them has one of ``streams``."""
+    from integration_pipelines.providers import PROVIDERS
+
+    asked = [find_provider(name) for name in providers] or list(PROVIDERS.values())
+    known = {stream for provider in asked for stream in provider.stream_names}
+    unknown = [stream for stream in streams if stream not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"there is no stream {', '.join(unknown)}: choose of {', '.join(sorted(known))}"
+        )
+    return asked
 
 
 def require_venue(engine: Engine, *venue_ids: str) -> None:

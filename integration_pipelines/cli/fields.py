@@ -2,11 +2,12 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
 from integration_pipelines.cli.application import Application
-from integration_pipelines.cli.connections import require_venue
+from integration_pipelines.cli.connections import require_streams, require_venue
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.fields import changes, missing
 
@@ -33,17 +34,17 @@ def fields(
     """Fields of raw payloads that appeared, changed their type or vanished in the last days, and
     rules that read one which has vanished. The job watch_fields looks every six hours."""
     since = datetime.now(UTC) - timedelta(days=days)
+    require_streams(providers, [stream] if stream else [])
+    asked: dict[str, Any] = {
+        "providers": providers or None,
+        "stream": stream,
+        "venue_ids": venue_ids or None,
+    }
     with application.engine() as engine:
         require_venue(engine, *venue_ids)
         with engine.connect() as session:
-            found = changes(
-                session,
-                since=since,
-                providers=providers or None,
-                stream=stream,
-                venue_ids=venue_ids or None,
-            )
-            lost = [m for m in missing(session) if not venue_ids or m.venue_id in venue_ids]
+            found = changes(session, since=since, **asked)
+            lost = missing(session, **asked)
     if as_json:
         print_json({"changes": list(map(asdict, found)), "missing": list(map(asdict, lost))})
         return

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from integration_pipelines.cli.application import Application
-from integration_pipelines.cli.connections import find_provider, require_venue
+from integration_pipelines.cli.connections import require_streams, require_venue
 from integration_pipelines.cli.output import console, json_option, print_json, table
 from integration_pipelines.core.credentials import Connection, open_connections
 from integration_pipelines.core.errors import ConfigurationError, IntegrationError
@@ -153,13 +153,7 @@ def choose(
 
     Raises ConfigurationError where something named does not exist, or nothing is connected.
     """
-    asked = [find_provider(name) for name in providers] or list(PROVIDERS.values())
-    known = {stream for provider in asked for stream in provider.stream_names}
-    unknown = [stream for stream in streams if stream not in known]
-    if unknown:
-        raise ConfigurationError(
-            f"there is no stream {', '.join(unknown)}: choose of {', '.join(sorted(known))}"
-        )
+    asked = require_streams(providers, streams)
     require_venue(engine, *venue_ids)
     with engine.connect() as session:
         found = open_connections(

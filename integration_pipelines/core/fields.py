@@ -307,11 +307,24 @@ _CHANGES = text(
 )
 
 
-def missing(session: Connection) -> list[Missing]:
-    """Rules in force, of all venues that the session sees, that read a field which has vanished."""
+def missing(
+    session: Connection,
+    *,
+    providers: Collection[str] | None = None,
+    stream: str | None = None,
+    venue_ids: Collection[str] | None = None,
+) -> list[Missing]:
+    """Rules in force, of venues that the session sees, that read a field which has vanished."""
+    vanished = select(raw_fields).where(raw_fields.c.vanished_at.is_not(None))
+    if providers is not None:
+        vanished = vanished.where(raw_fields.c.provider.in_(providers))
+    if stream is not None:
+        vanished = vanished.where(raw_fields.c.stream == stream)
+    if venue_ids is not None:
+        vanished = vanished.where(raw_fields.c.venue_id.in_(venue_ids))
     gone = {
         (row.venue_id, row.provider, row.stream, row.path): row.vanished_at
-        for row in session.execute(select(raw_fields).where(raw_fields.c.vanished_at.is_not(None)))
+        for row in session.execute(vanished)
     }
     found = []
     in_force = select(field_mappings).where(field_mappings.c.superseded_at.is_(None))

@@ -107,6 +107,11 @@ def test_a_mapped_field_that_vanishes_is_named_until_it_comes_again(
     assert words.startswith(
         "hall: customers.custom.table reads metadata.table of stripe's customers, which is in no "
     )
+    with pipeline_engine.connect() as session:
+        assert fields.missing(session, providers=["stripe"], stream="customers", venue_ids=[hall])
+        assert fields.missing(session, providers=["square"]) == []
+        assert fields.missing(session, stream="charges") == []
+        assert fields.missing(session, venue_ids=["elsewhere"]) == []
     land(pipeline_engine, [customer()])
     look(pipeline_engine)
     assert changes(pipeline_engine) == []
