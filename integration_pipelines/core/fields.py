@@ -28,6 +28,7 @@ LOOKBACK = timedelta(minutes=10)
 """A row counts from the beginning of the transaction that wrote it, which may have ended later."""
 FIELDS_AT_MOST = 2_000
 """Of a stream: where names are made up by people there is no end of them."""
+CHANGES_AT_MOST = 1_000
 DEEPEST, LONGEST, SAMPLE = 12, 200, 80
 NO_CHANCE = 1e-6
 
@@ -85,10 +86,19 @@ def changed_streams(session: Connection) -> list[tuple[str, str, str]]:
 _CHANGED = text(
     """
     SELECT DISTINCT venue_id, provider, stream
-    FROM control.sync_logs AS log LEFT JOIN control.field_looks AS look
-        USING (venue_id, provider, stream)
-    WHERE log.inserted + log.updated > 0
-        AND (look.looked_to IS NULL OR coalesce(log.finished_at, 'infinity') > look.looked_to)
+    FROM control.sync_cursors
+    JOIN control.connections USING (venue_id, connection_id)
+    LEFT JOIN control.field_looks AS look USING (venue_id, provider, stream)
+    CROSS JOIN LATERAL (
+        -- One that is under way has not ended, and comes first.
+        SELECT coalesce(log.finished_at, 'infinity') AS at
+        FROM control.sync_logs AS log
+        WHERE log.venue_id = connections.venue_id AND log.provider = connections.provider
+            AND log.stream = sync_cursors.stream AND log.inserted + log.updated > 0
+        ORDER BY log.finished_at DESC
+        LIMIT 1
+    ) AS changed
+    WHERE look.looked_to IS NULL OR changed.at > look.looked_to
     ORDER BY venue_id, provider, stream
     """
 )
@@ -266,23 +276,31 @@ def changes(
     stream: str | None = None,
     venue_ids: Collection[str] | None = None,
 ) -> list[Change]:
-    """What appeared, changed its type or vanished since then, the newest first. Venues of which the
-    same is true are told together."""
+    """What appeared, changed its type or vanished since then, the newest first and at most
+    CHANGES_AT_MOST. Venues of which the same is true are told together."""
     asked = {
         "since": since,
         "providers": None if providers is None else list(providers),
         "stream": stream,
         "venue_ids": None if venue_ids is None else list(venue_ids),
+        "at_most": CHANGES_AT_MOST,
     }
     return [Change(**row._mapping) for row in session.execute(_CHANGES, asked)]
 
 
 _CHANGES = text(
     """
-    WITH field AS (
+    WITH touched AS (
+        SELECT venue_id, provider, stream, path FROM control.raw_fields
+        WHERE NOT is_initial AND first_seen_at >= :since
+        UNION
+        SELECT venue_id, provider, stream, path FROM control.raw_fields
+        WHERE vanished_at >= :since
+    ),
+    field AS (
         SELECT *, lag(type) OVER earlier AS before,
             array_agg(type) OVER earlier AS types
-        FROM control.raw_fields
+        FROM touched JOIN control.raw_fields USING (venue_id, provider, stream, path)
         WHERE type <> 'null'
             AND (CAST(:providers AS text[]) IS NULL OR provider = ANY (:providers))
             AND (CAST(:stream AS text) IS NULL OR stream = :stream)
@@ -303,6 +321,7 @@ _CHANGES = text(
         array_agg(DISTINCT venue_id) AS venues, (array_agg(sample ORDER BY at DESC))[1] AS sample
     FROM change GROUP BY provider, stream, path, what, types
     ORDER BY at DESC, provider, stream, path
+    LIMIT :at_most
     """
 )
 

@@ -448,8 +448,16 @@ sync_logs = Table(
     CheckConstraint("mode IN ('load', 'incremental', 'full', 'refetch')", name="mode"),
     CheckConstraint("outcome IN ('running', 'succeeded', 'failed', 'abandoned')", name="outcome"),
     Index(None, "provider"),
-    Index(None, "venue_id", "connection_id"),
     Index("sync_logs_recent_idx", "venue_id", "provider", "stream", text("started_at DESC")),
+    Index("sync_logs_latest_idx", "venue_id", "connection_id", "stream", text("started_at DESC")),
+    Index(
+        "sync_logs_changed_idx",
+        "venue_id",
+        "provider",
+        "stream",
+        "finished_at",
+        postgresql_where=text("inserted + updated > 0"),
+    ),
     Index("sync_logs_run_id_idx", "run_id"),
     Index("sync_logs_finished_at_idx", "finished_at", postgresql_using="brin"),
     Index("sync_logs_started_at_idx", "venue_id", text("started_at DESC")),
@@ -554,6 +562,10 @@ raw_fields = Table(
     Column("sample", Text),
     PrimaryKeyConstraint("venue_id", "provider", "stream", "path", "type"),
     Index(None, "provider"),
+    Index("raw_fields_new_idx", "first_seen_at", postgresql_where=text("NOT is_initial")),
+    Index(
+        "raw_fields_vanished_idx", "vanished_at", postgresql_where=text("vanished_at IS NOT NULL")
+    ),
 )
 field_looks = Table(
     "field_looks",

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, event, insert, text
 
 from integration_pipelines.core import fields
 from integration_pipelines.core.database import venue_scope
 from integration_pipelines.core.mapping import read_rule, set_rule
 from integration_pipelines.core.tables import raw_fields, raw_table
 from tests.conftest import Connect, Venue
+from tests.plans import rows_read
 
 ONCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -247,7 +248,10 @@ def test_a_stream_is_looked_at_when_a_sync_has_changed_it(
             venue_scope(session, hall)
             session.execute(
                 text(
-                    "INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider,"
+                    "WITH read AS (INSERT INTO control.sync_cursors (venue_id, connection_id,"
+                    " stream, state, sync_id) SELECT venue_id, connection_id, 'customers', '{}',"
+                    " gen_random_uuid() FROM control.connections ON CONFLICT DO NOTHING)"
+                    " INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider,"
                     " connection_id, account_id, mode, inserted, finished_at) SELECT venue_id,"
                     " gen_random_uuid(), 'customers', provider, connection_id, account_id, 'full',"
                     " :inserted, clock_timestamp() FROM control.connections"
@@ -297,6 +301,57 @@ def test_a_rules_path_is_found_among_the_fields(source_path: str, seen: str) -> 
         "custom_fields": [{"label": "Table", "value": 1}],
     }
     assert seen in {path for (path, _), _ in fields.fields_of(json.loads(json.dumps(payload)))}
+
+
+FILL = (
+    """
+    INSERT INTO control.sync_cursors (venue_id, connection_id, stream, state, sync_id)
+    SELECT venue_id, connection_id, 'stream_' || number, '{}', gen_random_uuid()
+    FROM control.connections, generate_series(1, 3) AS number
+    """,
+    """
+    INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider, connection_id, account_id,
+        mode, outcome, inserted, finished_at)
+    SELECT venue_id, gen_random_uuid(), stream, 'stripe', connection_id, 'acct', 'incremental',
+        'succeeded', number % 2, now() - number * interval '1 min'
+    FROM control.sync_cursors, generate_series(1, 3000) AS number
+    """,
+    """
+    INSERT INTO control.field_looks (venue_id, provider, stream, looked_to, rows)
+    SELECT venue_id, 'stripe', stream, now(), 1 FROM control.sync_cursors
+    """,
+    """
+    INSERT INTO control.raw_fields (venue_id, provider, stream, path, type, rows, is_initial,
+        first_seen_at, last_seen_at)
+    SELECT venue_id, 'stripe', stream, 'path_' || number, 'string', 1, number > 2,
+        now() - interval '1 year', now()
+    FROM control.sync_cursors, generate_series(1, 3000) AS number
+    """,
+)
+
+
+def test_what_changed_is_found_without_reading_what_did_not(
+    hall: str, owner_engine: Engine, pipeline_engine: Engine
+) -> None:
+    with pipeline_engine.begin() as session:
+        venue_scope(session, hall)
+        for statement in FILL:
+            session.execute(text(statement))
+    with owner_engine.begin() as session:
+        session.execute(text("ANALYZE control.sync_logs, control.raw_fields"))
+    asked: list[Any] = []
+    event.listen(pipeline_engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    with pipeline_engine.connect() as session:
+        fields.changed_streams(session)
+        fields.changes(session, since=datetime.now(UTC) - timedelta(days=30))
+        fields.missing(session)
+        read = [
+            rows_read(session, statement, values, "sync_logs", "raw_fields")
+            for statement, values in list(asked)
+            if "FROM control.sync_logs" in statement or "FROM control.raw_fields" in statement
+        ]
+    assert len(read) == 3
+    assert max(read) < 100
 
 
 def test_only_what_changed_since_is_told(hall: str, pipeline_engine: Engine) -> None:

@@ -26,6 +26,7 @@ from integration_pipelines.core.tables import (
 )
 from integration_pipelines.core.venues import add_venue
 from tests.dbt_mappings.conftest import PROJECT, Warehouse, not_passed
+from tests.plans import rows_read
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 EXAMPLES = sorted((PROJECT / "examples").glob("*.sql"))
@@ -818,6 +819,30 @@ def test_health_is_how_a_venues_connections_stand_now(connected: Warehouse) -> N
     }
     other = connected.row("SELECT * FROM marts.venue_health WHERE venue_id = 'no-books'")
     assert (other["stale_since"], other["stale_tables"]) == (None, [])
+
+
+def test_health_is_read_from_the_latest_syncs_and_none_before(connected: Warehouse) -> None:
+    with connected.owner.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider, connection_id,"
+                " account_id, mode, outcome, started_at, finished_at)"
+                " SELECT venue_id, gen_random_uuid(), stream, provider, connection_id, account_id,"
+                " mode, outcome, started_at - hours * interval '1 h',"
+                " finished_at - hours * interval '1 h'"
+                " FROM control.sync_logs, generate_series(1, 1000) AS hours"
+                " WHERE outcome <> 'running' AND venue_id = 'hall'"
+            )
+        )
+    with connected.owner.begin() as session:
+        session.execute(text("ANALYZE control.sync_logs"))
+    for role in (analyst_role("hall"), Role.ANALYST_ALL):
+        engine = create_engine(connected.settings, role)
+        with engine.connect() as session:
+            read = rows_read(session, "SELECT * FROM marts.venue_health", None, "sync_logs")
+        engine.dispose()
+        assert 0 < read < 100
 
 
 def test_an_analyst_sees_the_health_of_the_venue_of_the_role_whatever_scope_is_claimed(

@@ -28,7 +28,7 @@ def test_a_mapped_field_that_a_provider_ceases_to_send_turns_the_check_red(
         with pipeline_engine.begin() as session:
             venue_scope(session, "blue-room")
             session.execute(text(LAND), {"payload": payload})
-            session.execute(text(LOG))
+            session.execute(text(LOG), {"stream": "customers"})
 
     land('{"metadata": {"table": "4"}}')
     first = checked()
@@ -61,8 +61,8 @@ def test_a_stream_that_cannot_be_looked_at_is_named_and_fails_the_check(
     with pipeline_engine.begin() as session:
         venue_scope(session, "blue-room")
         session.execute(text(LAND), {"payload": "{}"})
-        session.execute(text(LOG))
-        session.execute(text(LOG.replace("'customers'", "'of_no_table'")))
+        for stream in ("customers", "of_no_table"):
+            session.execute(text(LOG), {"stream": stream})
     job = defs.resolve_job_def("watch_fields")
     (checked,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
     assert (checked.passed, checked.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -83,10 +83,15 @@ LAND = """
     FROM generate_series(1, 60)
 """
 LOG = """
+    WITH read AS (
+        INSERT INTO control.sync_cursors (venue_id, connection_id, stream, state, sync_id)
+        SELECT venue_id, connection_id, :stream, '{}', gen_random_uuid() FROM control.connections
+        ON CONFLICT DO NOTHING
+    )
     INSERT INTO control.sync_logs (
         venue_id, sync_id, stream, provider, connection_id, account_id, mode, inserted, finished_at
     )
-    SELECT venue_id, gen_random_uuid(), 'customers', provider, connection_id, account_id, 'full',
+    SELECT venue_id, gen_random_uuid(), :stream, provider, connection_id, account_id, 'full',
         60, clock_timestamp()
     FROM control.connections
 """

@@ -137,6 +137,29 @@ def test_a_full_database_goes_down_and_up_and_keeps_what_was_received(
     analyst.dispose()
 
 
+def test_names_of_fields_that_people_typed_are_forgotten(empty: Engine) -> None:
+    kept = ["metadata.table", 'metadata."two words"', "lines[].amount-due"]
+    typed = ['"ana@x.example"', "m.ana@x", "m.sk_live_abcdefgh", 'm."+49 30"', f'm."{"a b" * 30}"']
+    upgrade(empty, "0019")
+    with empty.begin() as session:
+        session.exec_driver_sql(
+            "SET LOCAL app.venue_id = 'hall';"
+            "INSERT INTO control.venues (venue_id, name) VALUES ('hall', '');"
+            "INSERT INTO control.integrations (provider, title) VALUES ('stripe', '')"
+        )
+        for path in (*kept, *typed):
+            session.exec_driver_sql(
+                "INSERT INTO control.raw_fields VALUES ('hall', 'stripe', 'customers', %s,"
+                " 'string', 1, true, now(), now())",
+                (path,),
+            )
+    upgrade(empty, "0021")
+    with empty.begin() as session:
+        session.exec_driver_sql("SET LOCAL app.venue_id = 'hall'")
+        found = session.exec_driver_sql("SELECT path FROM control.raw_fields").scalars()
+        assert set(found) == set(kept)
+
+
 def test_every_foreign_key_is_indexed(owner_engine: Engine) -> None:
     with owner_engine.connect() as connection:
         unindexed = connection.exec_driver_sql(

@@ -2,7 +2,7 @@
 {#- A view, for a sync that fails builds nothing, and is what there is to see. -#}
 {{ config(materialized='view', grants={'select': ['analyst', 'analyst_all']}) }}
 
-with connections as (
+with recursive connections as (
     -- The open one, or else the last that was.
     select distinct on (venue_id, provider)
         venue_id, provider, connection_id, account_id, status, connected_at
@@ -20,29 +20,62 @@ cursors as (
     group by venue_id, connection_id
 ),
 
-synced as (
-    select venue_id, connection_id, max(finished_at) as last_synced_at
-    from {{ source('control', 'sync_logs') }}
-    where outcome = 'succeeded'
-    group by venue_id, connection_id
-),
-
-latest as (
-    select distinct on (venue_id, connection_id, stream) venue_id, connection_id, stream, outcome, error_kind
-    from {{ source('control', 'sync_logs') }}
-    where outcome <> 'running'
-    order by venue_id, connection_id, stream, started_at desc
-),
-
-failing as (
+streams as (
+    -- From each stream to the next by the log's index: there are few streams, and syncs without end.
     select
         venue_id,
         connection_id,
-        array_agg(stream order by stream) as streams,
-        array_agg(distinct error_kind) filter (where error_kind is not null) as error_kinds
-    from latest
-    where outcome <> 'succeeded'
-    group by venue_id, connection_id
+        (
+            select min(log.stream) from {{ source('control', 'sync_logs') }} as log
+            where log.venue_id = connections.venue_id and log.connection_id = connections.connection_id
+        ) as stream
+    from connections
+    union all
+    select
+        venue_id,
+        connection_id,
+        (
+            select min(log.stream) from {{ source('control', 'sync_logs') }} as log
+            where log.venue_id = streams.venue_id
+                and log.connection_id = streams.connection_id
+                and log.stream > streams.stream
+        )
+    from streams
+    where stream is not null
+),
+
+synced as (
+    select
+        streams.venue_id,
+        streams.connection_id,
+        max(success.finished_at) as last_synced_at,
+        array_agg(streams.stream order by streams.stream) filter (where latest.outcome <> 'succeeded')
+            as failing_streams,
+        array_agg(distinct latest.error_kind)
+            filter (where latest.outcome <> 'succeeded' and latest.error_kind is not null)
+            as error_kinds
+    from streams
+    left join lateral (
+        select log.outcome, log.error_kind
+        from {{ source('control', 'sync_logs') }} as log
+        where log.venue_id = streams.venue_id
+            and log.connection_id = streams.connection_id
+            and log.stream = streams.stream
+            and log.outcome <> 'running'
+        order by log.started_at desc
+        limit 1
+    ) as latest on true
+    left join lateral (
+        select log.finished_at
+        from {{ source('control', 'sync_logs') }} as log
+        where log.venue_id = streams.venue_id
+            and log.connection_id = streams.connection_id
+            and log.stream = streams.stream
+            and log.outcome = 'succeeded'
+        order by log.started_at desc
+        limit 1
+    ) as success on true
+    group by streams.venue_id, streams.connection_id
 ),
 
 landed as (
@@ -85,8 +118,8 @@ select
     cursors.complete_up_to,
     now() - cursors.complete_up_to as behind,
     coalesce(cursors.stream_count, 0) as stream_count,
-    coalesce(failing.streams, array[]::text[]) as failing_streams,
-    coalesce(failing.error_kinds, array[]::text[]) as error_kinds,
+    coalesce(synced.failing_streams, array[]::text[]) as failing_streams,
+    coalesce(synced.error_kinds, array[]::text[]) as error_kinds,
     coalesce(landed.row_count, 0) as row_count,
     coalesce(dead_letters.event_count, 0) as dead_letters,
     coalesce(quarantined.row_count, 0) as mapping_failures,
@@ -97,7 +130,6 @@ from connections
 left join {{ source('control', 'integration_health') }} as health using (venue_id, provider)
 left join synced using (venue_id, connection_id)
 left join cursors using (venue_id, connection_id)
-left join failing using (venue_id, connection_id)
 left join landed using (venue_id, connection_id)
 left join dead_letters using (venue_id, connection_id)
 left join quarantined using (venue_id, provider)
