@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     data_docs_url: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*[^/])?$")
     metrics_token: SecretStr | None = Field(default=None, min_length=16)
     webhook_payload_days: int = Field(default=30, ge=1, le=3_650)
+    sync_log_days: int = Field(default=400, ge=30, le=3_650)
     trusted_proxies: int = Field(default=0, ge=0, le=5)
 
     @model_validator(mode="after")

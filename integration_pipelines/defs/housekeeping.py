@@ -6,6 +6,7 @@ import dagster as dg
 from sqlalchemy import func, select
 
 from integration_pipelines.core.events.retention import forget
+from integration_pipelines.core.ingest import retention
 from integration_pipelines.defs.resources import Pipeline
 
 
@@ -32,8 +33,17 @@ def forget_payloads(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
     )
 
 
+@dg.op(out=dg.Out(dg.Nothing))
+def forget_syncs(context: dg.OpExecutionContext, pipeline: Pipeline) -> None:
+    """What is noted of syncs, SYNC_LOG_DAYS after they began, but for the latest of each stream."""
+    kept_for = timedelta(days=pipeline.settings.sync_log_days)
+    forgotten = retention.forget_syncs(pipeline.engine, kept_for=kept_for)
+    context.add_output_metadata({"streams": dg.MetadataValue.int(forgotten)})
+
+
 @dg.job
 def keep_house() -> None:
     """What was kept for a time, deleted when that is over."""
     purge_expired()
     forget_payloads()
+    forget_syncs()

@@ -1,6 +1,7 @@
 """`keep_house`: what is over is deleted over all venues, and nothing else."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import dagster as dg
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
 from integration_pipelines.core.events import retention
+from integration_pipelines.core.ingest import retention as retention_of_syncs
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.definitions import defs
 
@@ -92,3 +94,61 @@ def test_payloads_of_events_that_are_over_are_dropped_and_envelopes_stay(
         assert session.scalar(text("SELECT count(*) FROM control.webhook_deduplication")) == 5
     again = defs.resolve_job_def("keep_house").execute_in_process(instance=instance)
     assert told(again, "forget_payloads") == {"payloads": 0, "ids": 0}
+
+
+LOG = """
+    INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider, connection_id, account_id,
+        mode, outcome, repaired, started_at, finished_at)
+    SELECT :venue_id, gen_random_uuid(), :stream, 'stripe', :connection_id, 'acct_1', 'full',
+        :outcome, :repaired, began, CASE WHEN :outcome <> 'running' THEN began + interval '1 s' END
+    FROM (SELECT now() - make_interval(days => :days)) AS sync (began)
+"""
+SYNCS = (
+    ("charges", "succeeded", None, 499),
+    ("charges", "succeeded", None, 498),
+    ("charges", "failed", None, 497),
+    ("charges", "failed", None, 496),
+    ("charges", "succeeded", None, 495),
+    ("charges", "succeeded", 3, 494),
+    ("charges", "succeeded", 0, 493),
+    ("charges", "running", None, 492),
+    ("charges", "running", None, 491),
+    ("charges", "succeeded", None, 399),
+    ("refunds", "succeeded", None, 499),
+    ("refunds", "succeeded", None, 498),
+)
+
+
+def test_syncs_are_forgotten_but_for_the_latest_that_connections_are_judged_by(
+    instance: dg.DagsterInstance,
+    pipeline_engine: Engine,
+    venue: Callable[..., str],
+    connect: Callable[..., UUID],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention_of_syncs, "AT_ONCE", 2)
+    for venue_id in ("hall", "bar"):
+        connection_id = connect(venue(venue_id))
+        with pipeline_engine.begin() as session:
+            venue_scope(session, venue_id)
+            for stream, outcome, repaired, days in SYNCS:
+                of = {"venue_id": venue_id, "connection_id": connection_id, "stream": stream}
+                values = of | {"outcome": outcome, "repaired": repaired, "days": days}
+                session.execute(text(LOG), values)
+    ran = defs.resolve_job_def("keep_house").execute_in_process(instance=instance)
+    assert told(ran, "forget_syncs") == {"streams": 12}
+    kept = text(
+        "SELECT stream, outcome, repaired, extract(day FROM now() - started_at) AS age"
+        " FROM control.sync_logs WHERE venue_id = :venue_id"
+    )
+    with pipeline_engine.connect() as session:
+        for venue_id in ("hall", "bar"):
+            rows = session.execute(kept, {"venue_id": venue_id})
+            assert {(*row[:3], int(row.age)) for row in rows} == {
+                ("charges", "failed", None, 496),
+                ("charges", "succeeded", 0, 493),
+                ("charges", "running", None, 492),
+                ("charges", "running", None, 491),
+                ("charges", "succeeded", None, 399),
+                ("refunds", "succeeded", None, 498),
+            }
