@@ -35,7 +35,7 @@ def overview() -> Any:
     """Every venue with how each provider stands there, a page at a time."""
     who = person_here()
     asked = request.args.get("page", "1")
-    page = int(asked) if asked.isdecimal() and 0 < int(asked[:6]) < 100_000 else 1
+    page = max(int(asked), 1) if asked.isdecimal() and len(asked) < 6 else 1
     venue_ids = list(who.venues)[(page - 1) * VENUES_A_PAGE : page * VENUES_A_PAGE]
     rows, endpoints = [], []
     for venue_id in venue_ids:

@@ -5,7 +5,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from sqlalchemy import Connection as Session
 from sqlalchemy import select
 
@@ -13,7 +22,7 @@ from integration_pipelines.core import mapping
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.events.masking import masked
-from integration_pipelines.core.mapping import TARGETS, Preview, Rule
+from integration_pipelines.core.mapping import CUSTOM_NAME, TARGETS, Preview, Rule
 from integration_pipelines.core.redaction import redact_value
 from integration_pipelines.core.tables import venues
 from oauth_portal import connecting, drafts
@@ -168,7 +177,7 @@ def draft(venue_id: str, provider_name: str, target_table: str, target_field: st
         with portal().scoped(venue_id) as session:
             zone: str = session.scalars(select(venues.c.timezone)).one()
         made.steps.append(drafts.new_step(request.form["step"], zone=zone))
-    elif press == "remove" and place.isdecimal() and int(place) < len(made.steps):
+    elif press == "remove" and place in map(str, range(len(made.steps))):
         del made.steps[int(place)]
     elif press == "preview":
         try:
@@ -188,8 +197,8 @@ def save_rule(venue_id: str, provider_name: str, target_table: str, target_field
     """Let what was previewed hold."""
     _refuse_unknown(provider_name, target_table, target_field)
     try:
-        rule = mapping.read_rule(json.loads(request.form.get("rule", "")))
-    except (ConfigurationError, json.JSONDecodeError):
+        rule = mapping.read_rule(current_app.json.loads(request.form.get("rule", "")))
+    except (ConfigurationError, ValueError):
         abort(400, "What was previewed did not come with the form: preview it again.")
     if (rule.provider, rule.target_table) != (provider_name, target_table) or (
         target_field not in (NEW, rule.target_field)
@@ -357,7 +366,8 @@ def _refuse_unknown(provider: str, table: str, field: str) -> None:
     target = TARGETS.get(table)
     if target is None or provider not in target.streams or provider not in portal().providers:
         abort(404)
-    if field != NEW and not field.startswith(CUSTOM) and field not in target.fields:
+    is_custom = field.startswith(CUSTOM) and CUSTOM_NAME.fullmatch(field.removeprefix(CUSTOM))
+    if field != NEW and not is_custom and field not in target.fields:
         abort(404)
 
 

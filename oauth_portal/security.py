@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, abort, g, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from flask_limiter import Limiter
 from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
@@ -37,8 +38,20 @@ TOO_OFTEN = "This was asked for too often within a minute. Nothing was changed: 
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
+class Json(DefaultJSONProvider):
+    """As Flask reads it, where what nests too deep is as malformed as anything else."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Raises ValueError."""
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("it nests too deep") from error
+
+
 def protect(app: Flask, settings: Settings) -> None:
     """Put the walls up."""
+    app.json = Json(app)
     public = urlsplit(settings.public_base_url)
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,

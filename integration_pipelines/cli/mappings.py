@@ -181,7 +181,7 @@ def _given() -> list[Rule]:
     """Rules from standard input. Raises ConfigurationError."""
     try:
         read: Any = json.load(sys.stdin)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict | list) or not read:
         raise ConfigurationError(

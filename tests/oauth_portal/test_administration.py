@@ -27,7 +27,8 @@ def test_every_venue_is_shown_with_each_provider(sign_in: SignIn, connected: Non
     page = sign_in(ADMIN).get("/admin").text
     assert page.count("not connected") == 6
     assert page.count(">waiting<") == 2
-    assert sign_in(ADMIN).get("/admin?page=9x").status_code == 200
+    for page in ("9x", "-1", "0", "000001" + "0" * 5_000):
+        assert sign_in(ADMIN).get(f"/admin?page={page}").status_code == 200
 
 
 def test_a_provider_is_paused_and_resumed_for_all_and_for_one(

@@ -496,6 +496,14 @@ def test_a_mapping_is_previewed_set_changed_rolled_back_and_removed(
         ({"target_field": "source_id"}, "", "is unknown: customers has name"),
         ({"source_path": "a'); DROP TABLE x--"}, "source_path", "makes no sense from character 2"),
         ({"transforms": [{"do": "explode"}]}, "transforms.0", "does not match any of the expected"),
+        ({"default": "\0"}, "default", "has a character that nothing can hold"),
+        ({"default": "\ud800"}, "default", "has a character that nothing can hold"),
+        ({"default": float("nan")}, "default", "is not a finite number"),
+        (
+            {"source_path": 'metadata."\udc00"'},
+            "source_path",
+            "has a character that nothing can hold",
+        ),
     ],
 )
 def test_25_a_mapping_that_cannot_be_is_refused_by_field(
@@ -506,6 +514,13 @@ def test_25_a_mapping_that_cannot_be_is_refused_by_field(
     (error,) = refused.json["errors"]
     assert error["field"] == field
     assert said in error["message"]
+
+
+def test_20_a_body_that_nests_too_deep_is_refused(call: Callable[..., Caller]) -> None:
+    for method, path in (("PUT", "/venues/hall/mappings"), ("POST", "/venues/hall/tokens")):
+        sent = {"data": "[" * 60_000, "headers": {"Content-Type": "application/json"}}
+        refused = call()(method, path, **sent)
+        assert (refused.status_code, refused.mimetype) == (422, "application/problem+json")
 
 
 def test_a_mapping_that_fails_on_every_row_is_refused_and_says_why(

@@ -183,6 +183,9 @@ CANNOT_BE: list[tuple[dict[str, str], str]] = [
         "Which part: 1 is the first, -1 the last: write a whole number",
     ),
     ({"step-0-do": "lookup", "step-0-table": "red"}, "“red” has no = between"),
+    ({"default": "\0"}, "Where there is nothing: has a character that nothing can hold"),
+    ({"step-0-do": "constant", "step-0-value": "\0"}, "Step 1, What: has a character"),
+    ({"step-0-do": "lookup", "step-0-table": "\0 = 1"}, "one a line: red = 1."),
     (
         {"step-0-do": "date", "step-0-format": "%Y", "step-0-zone": "UTC"},
         "Step 1: format has to have %Y, %m and %d",
@@ -197,6 +200,21 @@ def test_25_what_cannot_be_is_told_by_field_and_cure(sign_in: SignIn, rows: None
         (told,) = re.findall(r'role="alert"[^>]*>([^<]*)<', page)
         assert said in told
         assert 'name="rule"' not in page
+
+
+def test_20_no_name_and_no_place_of_a_step_makes_an_error_of_ours(
+    sign_in: SignIn, rows: None
+) -> None:
+    manager = sign_in()
+    for field in ("custom.%00", "custom.A", f"custom.{'x' * 49}", "%00"):
+        assert manager.get(f"{AT}/{field}").status_code == 404
+        assert manager.post(f"{AT}/{field}/draft", FORM).status_code == 404
+        assert manager.post(f"{AT}/{field}/rollback", {"to": "0", "reason": "x"}).status_code == 404
+    step = {"step-0-do": "trim"}
+    for place in ("9" * 5_000, "1", "-1", ""):
+        page = manager.post(f"{AT}/new/draft", {**FORM, **step, "press": f"remove-{place}"})
+        assert page.status_code == 200
+        assert "Step 1" in page.text
 
 
 def test_what_fails_on_every_row_cannot_be_saved(sign_in: SignIn, rows: None) -> None:
@@ -219,7 +237,15 @@ def test_what_fails_on_every_row_cannot_be_saved(sign_in: SignIn, rows: None) ->
     assert forced.status_code == 400
     assert "Nothing can be saved like this" in forced.text
     assert "yours" not in manager.get("/venues/hall/mappings").text
-    for wrong in ("", "{", "[]", rule.replace("customers", "products")):
+    for wrong in (
+        *("", "{", "[]", rule.replace("customers", "products")),
+        *(
+            rule.replace("}", f', "default": {held}}}')
+            for held in ("NaN", "9" * 5_000, r'"\ud800"')
+        ),
+        rule.replace("metadata.zone", r"metadata.\"\udc00\""),
+        "[" * 20_000,
+    ):
         assert manager.post(f"{AT}/new/save", {"rule": wrong, "reason": "x"}).status_code == 400
 
 

@@ -9,7 +9,7 @@ from integration_pipelines.core.mapping.quarantine import (
     count_failures,
     find_quarantined,
 )
-from integration_pipelines.core.mapping.rules import Rule, read_rule
+from integration_pipelines.core.mapping.rules import CUSTOM_NAME, Rule, read_rule
 from integration_pipelines.core.mapping.sources import Source, sources
 from integration_pipelines.core.mapping.store import (
     NoSuchRule,
@@ -30,6 +30,7 @@ from integration_pipelines.core.mapping.targets import TARGETS
 from integration_pipelines.core.mapping.words import default_in_words, in_words
 
 __all__ = [
+    "CUSTOM_NAME",
     "ELSEWHERE",
     "PLAIN_NAME",
     "TARGETS",

@@ -3,11 +3,13 @@
 Rules are data. `compiled` is what the database evaluates, set-based, with `control.map_fields`.
 """
 
+import math
 import re
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,7 +27,6 @@ CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MOST_CUSTOM = 50
 
 Words = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
-Scalar = Annotated[str | int | float | bool | None, Field(union_mode="smart")]
 PARTS = {
     "%Y": ("year", r"(\d{4})"),
     "%m": ("month", r"(\d{1,2})"),
@@ -45,7 +46,20 @@ def _path(value: Any) -> Any:
     return value
 
 
-Path = Annotated[str, BeforeValidator(_path)]
+def _held_by_json(value: Any) -> Any:
+    """Postgres' jsonb, that is."""
+    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise ValueError("has a character that nothing can hold")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("is not a finite number")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_held_by_json)]
+Path = Annotated[Text, BeforeValidator(_path)]
+Scalar = Annotated[
+    str | int | float | bool | None, Field(union_mode="smart"), AfterValidator(_held_by_json)
+]
 
 
 class _Transform(BaseModel):
@@ -165,7 +179,7 @@ class Lookup(_Transform):
     """What stands beside it in ``table``; ``otherwise`` for what does not stand there."""
 
     do: Literal["lookup"]
-    table: Annotated[dict[str, Scalar], Field(min_length=1, max_length=1000)]
+    table: Annotated[dict[Text, Scalar], Field(min_length=1, max_length=1000)]
     otherwise: Scalar = None
 
 

@@ -88,6 +88,16 @@ def test_25_a_path_that_is_none_is_refused_and_shown(path: str) -> None:
         ({"transforms": [{"do": "number", "decimal": ",", "group": ","}]}, "the same sign"),
         ({"transforms": [{"do": "coalesce", "paths": ["a..b"]}]}, "transforms.0.paths.0: "),
         ({"nonsense": 1}, "nonsense: "),
+        ({"default": "a\x00"}, "default: has a character that nothing can hold"),
+        ({"default": float("nan")}, "default: is not a finite number"),
+        ({"transforms": [{"do": "constant", "value": "\x00"}]}, "transforms.0.value: "),
+        ({"transforms": [{"do": "constant", "value": float("inf")}]}, "transforms.0.value: "),
+        ({"transforms": [{"do": "lookup", "table": {"a": "\x00"}}]}, "transforms.0.table.a: "),
+        ({"transforms": [{"do": "lookup", "table": {"\x00": 1}}]}, "transforms.0.table."),
+        (
+            {"transforms": [{"do": "lookup", "table": {"a": 1}, "otherwise": float("-inf")}]},
+            "transforms.0.otherwise: ",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_by_field_and_cure(
