@@ -131,6 +131,16 @@ def draft_of(rule: Rule) -> Draft:
     )
 
 
+def is_said_by_form(rule: Rule) -> bool:
+    """Whether the form says all of a rule, so that what it does is the same once it came back.
+    Texts that hold signs of the form's own, and values that it takes for others, are not."""
+    try:
+        again = rule_of(draft_of(rule), rule.provider, rule.target_table)
+    except ConfigurationError:
+        return False
+    return bool(_as_text(again.compiled()) == _as_text(rule.compiled()))
+
+
 def draft_from(form: Mapping[str, str], target_field: str) -> Draft:
     """The form as it was sent."""
     places = sorted(
@@ -148,7 +158,7 @@ def draft_from(form: Mapping[str, str], target_field: str) -> Draft:
                     for each in STEPS[form[f"step-{place}-do"]].inputs
                 },
             }
-            for place in places[:MOST_STEPS]
+            for place in places
             if form[f"step-{place}-do"] in STEPS
         ],
         default=form.get("default", ""),
@@ -156,10 +166,12 @@ def draft_from(form: Mapping[str, str], target_field: str) -> Draft:
     )
 
 
-def new_step(kind: str, *, zone: str) -> dict[str, str]:
-    """An empty step of a kind; dates are read in ``zone``."""
+def add_step(draft: Draft, kind: str, *, zone: str) -> None:
+    """An empty step of a kind more; dates are read in ``zone``. Raises ConfigurationError."""
+    if len(draft.steps) >= MOST_STEPS:
+        raise ConfigurationError(f"A rule has at most {MOST_STEPS} steps: take one away first")
     made = {each.name: each.value for each in STEPS[kind].inputs}
-    return {"do": kind, **made, **({"zone": zone} if kind == "date" else {})}
+    draft.steps.append({"do": kind, **made, **({"zone": zone} if kind == "date" else {})})
 
 
 def rule_of(draft: Draft, provider: str, target_table: str) -> Rule:
@@ -194,7 +206,7 @@ def _typed(step: Mapping[str, Any]) -> dict[str, str]:
             case "lines":
                 typed[each.name] = "\n".join(value)
             case "words":
-                typed[each.name] = ", ".join(value)
+                typed[each.name] = _text(", ".join(value))
             case "pairs":
                 typed[each.name] = "\n".join(f"{key} = {_text(to)}" for key, to in value.items())
             case "part":
@@ -248,6 +260,7 @@ def _as_in_form(problem: str, draft: Draft) -> str:
         "target_field": "Name of the field",
         "type": "Kind of value",
         "default": "Where there is nothing",
+        "transforms": "Steps",
     }
     for name, label in names.items():
         problem = re.sub(rf"(^|; ){name}:", rf"\1{label}:", problem)
@@ -262,6 +275,21 @@ def _as_in_form(problem: str, draft: Draft) -> str:
 
 
 def _text(value: Any) -> str:
+    """As an input holds it, which has one line."""
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return re.sub(r"[\r\n]", "", text)
+
+
+def _as_text(value: Any) -> Any:
+    """A compiled rule with whole numbers, yes and no as texts: `control.map_value` takes them for
+    the same, but for numbers longer than those it reads out of a text."""
+    match value:
+        case dict():
+            return {name: _as_text(each) for name, each in value.items()}
+        case list():
+            return [_as_text(each) for each in value]
+        case int() if abs(value) < 10**18:
+            return _text(value)
+    return value

@@ -176,7 +176,10 @@ def draft(venue_id: str, provider_name: str, target_table: str, target_field: st
     if press == "add" and request.form.get("step") in STEPS:
         with portal().scoped(venue_id) as session:
             zone: str = session.scalars(select(venues.c.timezone)).one()
-        made.steps.append(drafts.new_step(request.form["step"], zone=zone))
+        try:
+            drafts.add_step(made, request.form["step"], zone=zone)
+        except ConfigurationError as error:
+            why = str(error)
     elif press == "remove" and place in map(str, range(len(made.steps))):
         del made.steps[int(place)]
     elif press == "preview":
@@ -292,10 +295,11 @@ def _field_page(
     if field.startswith(CUSTOM) and not past:
         abort(404)
     in_force = next((row for row in past if row.superseded_at is None), None)
+    latest = in_force or (past[0] if past and field.startswith(CUSTOM) else None)
+    held = None if latest is None else mapping.as_rule(latest)
     if draft is None:
-        held = in_force or (past[0] if past and field.startswith(CUSTOM) else None)
         if held is not None:
-            draft = drafts.draft_of(mapping.as_rule(held))
+            draft = drafts.draft_of(held)
         elif shipped := mapping.default_rule(provider, table, field):
             draft = drafts.draft_of(shipped)
         else:
@@ -331,6 +335,7 @@ def _field_page(
         waits=bool(past) and not _applied(past[0]),
         past=[(row, mapping.in_words(mapping.as_rule(row))) for row in past],
         draft=draft,
+        is_editable=held is None or drafts.is_said_by_form(held),
         steps=STEPS,
         sources=mapping.sources(map(seen, payloads)),
         sampled=len(payloads),

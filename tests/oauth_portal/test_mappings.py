@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine, insert, text
 
 from integration_pipelines.core.database import Role, create_engine, venue_scope
-from integration_pipelines.core.mapping import read_rule
+from integration_pipelines.core.mapping import TARGETS, default_rule, read_rule, set_rule
 from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import quarantine, raw_table
-from oauth_portal.drafts import STEPS, draft_of, rule_of
+from oauth_portal.drafts import MOST_STEPS, STEPS, draft_of, is_said_by_form, rule_of
 from tests.canary import assert_unseen, make_canary
 from tests.oauth_portal.conftest import MANAGER, OTHER, VIEWER, Browser, SignIn
 
@@ -348,3 +348,85 @@ def test_every_transform_goes_through_the_form_and_back() -> None:
         }
     )
     assert rule_of(draft_of(rule), "stripe", "customers") == rule
+
+
+OWN = {
+    "provider": "stripe",
+    "target_table": "customers",
+    "target_field": "custom.table",
+    "type": "text",
+    "source_path": "metadata.table",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"transforms": [{"do": "lookup", "table": {"a=b": 1}}]}, False),
+        ({"transforms": [{"do": "lookup", "table": {" x ": "1"}}]}, False),
+        ({"transforms": [{"do": "lookup", "table": {"x": " 1"}}]}, False),
+        ({"transforms": [{"do": "lookup", "table": {"": 1}}]}, False),
+        ({"transforms": [{"do": "lookup", "table": {"x": 4, "y": True}, "otherwise": -1}]}, True),
+        ({"transforms": [{"do": "constant", "value": ""}]}, False),
+        ({"transforms": [{"do": "constant", "value": 10**40}, {"do": "number"}]}, False),
+        ({"transforms": [{"do": "constant", "value": 1.5}]}, False),
+        ({"transforms": [{"do": "boolean", "true": ["a,b"], "false": ["no"]}]}, False),
+        ({"transforms": [{"do": "boolean", "true": [" yes "], "false": ["no"]}]}, True),
+        ({"transforms": [{"do": "join", "separator": "\n", "paths": ["a"]}]}, False),
+        ({"transforms": [{"do": "coalesce", "paths": ['a."x\u2028y"']}]}, False),
+        ({"transforms": [{"do": "trim"}] * MOST_STEPS}, True),
+        ({"default": ""}, False),
+        ({"default": "a\nb"}, False),
+        ({"default": True}, False),
+        ({"default": True, "type": "boolean"}, True),
+        ({"default": "yes", "type": "boolean"}, False),
+        ({"default": 7, "type": "integer"}, True),
+    ],
+)
+def test_a_rule_is_said_by_the_form_or_edited_elsewhere(change: dict[str, Any], said: bool) -> None:
+    assert is_said_by_form(read_rule(OWN | change)) is said
+
+
+def test_every_rule_that_ships_is_said_by_the_form() -> None:
+    shipped = [
+        rule
+        for table, target in TARGETS.items()
+        for provider in target.streams
+        for field in target.fields
+        if (rule := default_rule(provider, table, field)) is not None
+    ]
+    assert shipped
+    assert all(map(is_said_by_form, shipped))
+
+
+def test_a_rule_that_the_form_cannot_say_is_shown_and_taken_back_and_not_edited(
+    sign_in: SignIn, rows: None, settings: Settings
+) -> None:
+    lost = [{"do": "lookup", "table": {"a=b": 1, " x ": True}}]
+    engine = create_engine(settings, Role.PIPELINE)
+    with engine.begin() as session:
+        venue_scope(session, "hall")
+        for transforms in ([], lost):
+            rule = read_rule(OWN | {"transforms": transforms})
+            set_rule(session, "hall", rule, by="ana", reason="seats")
+    engine.dispose()
+    manager = sign_in()
+    page = manager.get(f"{AT}/custom.table").text
+    assert "This form cannot say all of this rule" in page
+    assert "looked up:  x  → yes, a=b → 1, anything else → nothing" in page
+    assert 'name="required"' not in page
+    assert "remove this field" in page
+    back = manager.post(f"{AT}/custom.table/rollback", {"to": "1", "reason": "by hand"})
+    assert back.status_code == 303
+    assert 'name="required"' in manager.get(f"{AT}/custom.table").text
+
+
+def test_a_step_more_than_a_rule_may_have_is_refused_in_words(sign_in: SignIn, rows: None) -> None:
+    manager = sign_in()
+    steps = {f"step-{place}-do": "trim" for place in range(MOST_STEPS)}
+    page = manager.post(f"{AT}/new/draft", {**FORM, **steps, "press": "add", "step": "trim"}).text
+    assert "A rule has at most 20 steps: take one away first" in page
+    assert "Step 20" in page and "Step 21" not in page
+    more = steps | {f"step-{MOST_STEPS}-do": "trim"}
+    page = manager.post(f"{AT}/new/draft", {**FORM, **more, "press": "preview"}).text
+    assert "Step 21" in page and "Steps: List should have at most 20 items" in page
