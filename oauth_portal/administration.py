@@ -135,7 +135,7 @@ def switch_provider(
     """Do one of SWITCHES, at one venue or everywhere; each venue it touches can see who did."""
     values = dict(SWITCHES[action])
     if action == "pause":
-        values["pause_reason"] = (reason or "").strip()[:200] or None
+        values["pause_reason"] = (reason or "").replace("\0", "").strip()[:200] or None
     if venue_id is None:
         with portal().engine.begin() as session:
             session.execute(

@@ -120,7 +120,7 @@ def switch(venue_id: str) -> Any:
         lambda: connecting.switch(
             portal(),
             venue_id=venue_id,
-            pending_id=request.form.get("pending_id", ""),
+            pending_id=_pending_id(),
             who=person_here(),
             session_hash=browser().hash,
         ),
@@ -142,7 +142,7 @@ def divide(venue_id: str) -> Any:
         lambda: connecting.divide(
             portal(),
             venue_id=venue_id,
-            pending_id=request.form.get("pending_id", ""),
+            pending_id=_pending_id(),
             who=person_here(),
             session_hash=browser().hash,
             owners=owners,
@@ -293,6 +293,10 @@ def _connect_page(venue_id: str, provider: Provider, *, why: str | None = None) 
         by_consent=oauth is not None and oauth.is_configured(portal().settings),
         why=why,
     )
+
+
+def _pending_id() -> str:
+    return request.form.get("pending_id", "").replace("\0", "")
 
 
 def _chosen() -> str | None:

@@ -35,7 +35,7 @@ def test_a_provider_is_paused_and_resumed_for_all_and_for_one(
     sign_in: SignIn, connected: None, pipeline_engine: Engine
 ) -> None:
     admin, manager = sign_in(ADMIN), sign_in(MANAGER)
-    admin.post("/admin/stripe", {"action": "pause", "venue_id": "hall", "reason": "stocktaking"})
+    admin.post("/admin/stripe", {"action": "pause", "venue_id": "hall", "reason": "stock\0taking"})
     assert due(pipeline_engine) == {"bar"}
     assert "Paused by an administrator: stocktaking" in manager.get("/venues/hall").text
     assert "switched to pause" in manager.get("/venues/hall/history").text

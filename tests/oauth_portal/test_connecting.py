@@ -255,6 +255,12 @@ def test_a_question_of_another_kind_cannot_be_answered_by_switching(
     assert held(pipeline_engine) == {}
 
 
+def test_20_an_answer_to_no_question_connects_nothing(sign_in: SignIn) -> None:
+    for answer in ("switch", "divide"):
+        refused = sign_in().post(f"/venues/hall/{answer}", {"pending_id": "\0"})
+        assert refused.status_code == 400
+
+
 @pytest.fixture
 def group(sandbox: Sandbox) -> Any:
     """A Square account with three locations."""

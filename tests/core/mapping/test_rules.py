@@ -85,6 +85,10 @@ def test_25_a_path_that_is_none_is_refused_and_shown(path: str) -> None:
         ({"transforms": [{"do": "date", "format": "%Q"}]}, "format has %Q"),
         ({"transforms": [{"do": "date", "format": "%Y-%m"}]}, "format has to have %Y, %m and %d"),
         ({"transforms": [{"do": "date", "format": "%Y%m%d", "zone": "X"}]}, "zone 'X' is unknown"),
+        (
+            {"transforms": [{"do": "date", "format": "%Y%m%d", "zone": "localtime"}]},
+            "zone 'localtime' is unknown",
+        ),
         ({"transforms": [{"do": "number", "decimal": ",", "group": ","}]}, "the same sign"),
         ({"transforms": [{"do": "coalesce", "paths": ["a..b"]}]}, "transforms.0.paths.0: "),
         ({"nonsense": 1}, "nonsense: "),
