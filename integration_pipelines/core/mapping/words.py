@@ -71,10 +71,7 @@ def step_in_words(step: Transform) -> str:
             other = f", anything else → {_written(step.otherwise)}"
             return f"looked up: {pairs}{other}"
         case Boolean():
-            yes, no = (
-                ", ".join(f"“{word}”" for word in words) for words in (step.true, step.false)
-            )
-            return f"yes where it is {yes}, no where it is {no}"
+            return f"yes where it is {_either(step.true)}, no where it is {_either(step.false)}"
 
 
 def _either(words: list[str]) -> str:
