@@ -29,7 +29,7 @@ from oauth_portal import (
     security,
     sign_in,
 )
-from oauth_portal.portal import EXTENSION, Portal, portal
+from oauth_portal.portal import EXTENSION, PATIENCE, Portal, portal
 from oauth_portal.schemas import Problem
 from oauth_portal.sessions import PostgresSessions
 
@@ -50,7 +50,9 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     proxies = settings.trusted_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies)  # type: ignore[method-assign]
     app.session_interface = PostgresSessions()
-    engine = create_engine(settings, Role.PORTAL, application_name="portal")
+    engine = create_engine(
+        settings, Role.PORTAL, application_name="portal", patience=PATIENCE.total_seconds()
+    )
     app.extensions[EXTENSION] = Portal(settings, engine, Vault(settings), PROVIDERS)
     security.protect(app, settings)
     sign_in.register(app, settings)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from flask import abort, current_app
@@ -15,6 +16,8 @@ from integration_pipelines.core.provider import Provider
 from integration_pipelines.core.settings import Settings
 
 EXTENSION = "portal"
+PATIENCE = timedelta(seconds=10)
+"""The longest that a statement may take: slow ones would hold every thread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, Response, abort, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from flask_limiter import Limiter
+from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import OperationalError, TimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
@@ -212,8 +213,23 @@ def _database_away() -> Answer:
     return render_template("error.html", status=503, error=told), 503
 
 
+def _took_too_long() -> Answer:
+    detail = (
+        "Our database was too long about this, and it was given up: nothing was changed. Try again "
+        "in a few minutes. If it is the same then, ask for less at once, such as one provider, or "
+        f"tell whoever runs this, with this number: {request_id()}."
+    )
+    if request.path.startswith(API):
+        return problem(503, "It took too long", detail)
+    told = {"code": 503, "name": "It took too long", "description": detail}
+    return render_template("error.html", status=503, error=told), 503
+
+
 def _unexpected(error: BaseException) -> Answer:
     """An error that is ours. What a person can do something about is told, the rest is logged."""
+    if isinstance(error, OperationalError) and isinstance(error.orig, QueryCanceled):
+        log.error("a statement took too long", endpoint=request.endpoint)
+        return _took_too_long()
     if isinstance(error, OperationalError | TimeoutError):
         log.error("the database does not answer", reason=str(error).partition("\n")[0])
         return _database_away()

@@ -29,7 +29,7 @@ from psycopg import sql
 from sqlalchemy import URL, Connection, CursorResult, Engine, event, make_url, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from integration_pipelines.core import embedded_postgres
 from integration_pipelines.core.errors import ConfigurationError
@@ -48,6 +48,15 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 OLDEST_POSTGRES = 16
 SETUP_LOCK = 0x76656E7565
 CONNECT_TIMEOUT = 10
+
+OPEN_RAW = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON {}.{} TO pipeline",
+    "GRANT SELECT ON {}.{} TO dbt",
+    "ALTER TABLE {}.{} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    "CREATE POLICY venue_scope ON {}.{} USING (venue_id = current_setting('app.venue_id', true))",
+    "CREATE POLICY dbt_reads ON {}.{} FOR SELECT TO dbt USING (true)",
+)
+"""To whom a raw table is open, and whose rows."""
 
 
 class Role(StrEnum):
@@ -220,7 +229,7 @@ def _open_database(connection: Connection) -> None:
 
 
 def _enter_provider(connection: Connection, provider: Provider) -> None:
-    """The provider's row in the catalog, and its raw tables with their grants and policies."""
+    """The provider's row in the catalog, and its raw tables with grants, policies and indexes."""
     catalog = insert(integrations).values(provider=provider.name, title=provider.title)
     connection.execute(
         catalog.on_conflict_do_update(
@@ -230,20 +239,21 @@ def _enter_provider(connection: Connection, provider: Provider) -> None:
     schema = f"raw_{provider.name}"
     execute(connection, "CREATE SCHEMA IF NOT EXISTS {}", schema)
     execute(connection, "GRANT USAGE ON SCHEMA {} TO pipeline, dbt", schema)
-    existing = set(sqlalchemy.inspect(connection).get_table_names(schema))
+    inspected = sqlalchemy.inspect(connection)
+    existing = set(inspected.get_table_names(schema))
+    indexed = {
+        each["name"] for found in inspected.get_multi_indexes(schema).values() for each in found
+    }
     for stream in provider.stream_names:
-        if stream in existing:
-            continue
-        connection.execute(CreateTable(raw_table(provider.name, stream)))
-        for statement in (
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON {}.{} TO pipeline",
-            "GRANT SELECT ON {}.{} TO dbt",
-            "ALTER TABLE {}.{} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-            "CREATE POLICY venue_scope ON {}.{}"
-            " USING (venue_id = current_setting('app.venue_id', true))",
-            "CREATE POLICY dbt_reads ON {}.{} FOR SELECT TO dbt USING (true)",
-        ):
-            execute(connection, statement, schema, stream)
+        table = raw_table(provider.name, stream)
+        if stream not in existing:
+            connection.execute(CreateTable(table))
+            for statement in OPEN_RAW:
+                execute(connection, statement, schema, stream)
+        for index in table.indexes:
+            # `IF NOT EXISTS` would wait for whoever writes.
+            if index.name not in indexed:
+                connection.execute(CreateIndex(index))
 
 
 def is_outage(error: BaseException) -> bool:

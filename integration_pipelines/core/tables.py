@@ -751,4 +751,5 @@ def raw_table(provider: str, stream: str) -> Table:
         Column("deleted_at", DateTime(timezone=True)),
         Column("deleted_by", Text),
         PrimaryKeyConstraint("venue_id", "account_id", "id"),
+        Index(f"{stream}_last_changed_at", "venue_id", "last_changed_at"),
     )

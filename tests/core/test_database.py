@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DataError, OperationalError
 
 from integration_pipelines.core import database
@@ -87,9 +87,15 @@ def test_a_stream_added_later_gets_its_table(
         Declared("fifth", "The Fifth", ("first", "second")),
     ):
         initialise(settings, [provider])  # type: ignore[list-item]
+        # As a table is that was made before there was an index.
+        with owner_engine.begin() as connection:
+            connection.exec_driver_sql("DROP INDEX raw_fifth.first_last_changed_at")
+    initialise(settings, [provider])  # type: ignore[list-item]
     with pipeline_engine.connect() as connection:
         for stream in ("first", "second"):
             assert connection.exec_driver_sql(f"SELECT * FROM raw_fifth.{stream}").all() == []
+            (index,) = inspect(connection).get_indexes(stream, "raw_fifth")
+            assert index["column_names"] == ["venue_id", "last_changed_at"]
         title = "SELECT title FROM control.integrations WHERE provider = 'fifth'"
         assert connection.exec_driver_sql(title).scalar_one() == "The Fifth"
 

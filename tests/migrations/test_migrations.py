@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, func, insert, inspect, select
 
 from integration_pipelines.core import database
 from integration_pipelines.core.database import (
@@ -17,9 +17,10 @@ from integration_pipelines.core.database import (
     analyst_role,
     create_engine,
     initialise,
+    venue_scope,
 )
 from integration_pipelines.core.settings import Settings
-from integration_pipelines.core.tables import CONTROL, metadata
+from integration_pipelines.core.tables import CONTROL, field_mappings, metadata
 from integration_pipelines.core.venues import add_venue, describe_removal
 from integration_pipelines.providers import PROVIDERS
 from tests.filled import fill
@@ -158,6 +159,40 @@ def test_names_of_fields_that_people_typed_are_forgotten(empty: Engine) -> None:
         session.exec_driver_sql("SET LOCAL app.venue_id = 'hall'")
         found = session.exec_driver_sql("SELECT path FROM control.raw_fields").scalars()
         assert set(found) == set(kept)
+
+
+def test_what_was_required_of_payments_is_so_no_more_and_is_built_again(
+    owner_engine: Engine, venue: Callable[..., str]
+) -> None:
+    venue("moonlight-hall")
+    downgrade(owner_engine, "0019")
+    with owner_engine.begin() as connection:
+        venue_scope(connection, "moonlight-hall")
+        for entity in ("payments", "customers"):
+            connection.execute(
+                insert(field_mappings).values(
+                    venue_id="moonlight-hall",
+                    provider="stripe",
+                    target_table=entity,
+                    target_field="custom.x",
+                    version=1,
+                    source_path="x",
+                    transforms=[],
+                    required=True,
+                    type="text",
+                    compiled={"required": True},
+                    created_by="ana",
+                    applied_at=func.now(),
+                )
+            )
+    upgrade(owner_engine, "head")
+    with owner_engine.begin() as connection:
+        venue_scope(connection, "moonlight-hall")
+        rules = {row.target_table: row for row in connection.execute(select(field_mappings))}
+    for entity, is_required in (("payments", False), ("customers", True)):
+        assert rules[entity].required is is_required
+        assert rules[entity].compiled == {"required": is_required}
+        assert (rules[entity].applied_at is not None) is is_required
 
 
 def test_every_foreign_key_is_indexed(owner_engine: Engine) -> None:

@@ -239,6 +239,23 @@ def test_without_the_database_every_way_answers_that_it_is_away(
     app.extensions[EXTENSION].engine.dispose()
 
 
+def test_a_statement_that_takes_too_long_is_given_up_and_says_what_to_do(
+    here: Settings, people: None, owner_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oauth_portal.PATIENCE", timedelta(seconds=1))
+    app = create_app(here)
+    browser = Browser(app, here)
+    browser.post("/sign-in/development", {"email": MANAGER})
+    with owner_engine.begin() as session:
+        session.execute(text("LOCK TABLE control.field_mappings IN ACCESS EXCLUSIVE MODE"))
+        page = browser.get("/venues/hall/mappings")
+    assert page.status_code == 503
+    assert "It took too long" in page.text and "Try again in a few minutes" in page.text
+    assert f"{MANAGER}" in page.text, "still signed in"
+    assert browser.get("/venues/hall/mappings").status_code == 200
+    app.extensions[EXTENSION].engine.dispose()
+
+
 def test_who_guesses_keys_is_told_to_wait_and_sees_everything_else(sign_in: SignIn) -> None:
     browser = sign_in()
     form = {"key": "rk_test_guessed", "csrf_token": browser.csrf_token()}

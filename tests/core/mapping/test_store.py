@@ -206,6 +206,31 @@ def test_an_entity_of_several_streams_is_sampled_from_all_of_them_alike(
         ]
 
 
+def test_a_sample_reads_the_rows_that_it_shows_and_not_the_whole_stream(
+    venues: None, pipeline_engine: Engine, owner_engine: Engine
+) -> None:
+    with owner_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "INSERT INTO raw_stripe.customers (venue_id, account_id, id, payload, observed_at,"
+                " content_hash, last_changed_at) SELECT 'hall', 'a', n, jsonb_build_object('n', n),"
+                " now(), '', now() - n * interval '1 second' FROM generate_series(1, 3000) n"
+            )
+        )
+        session.execute(text("ANALYZE raw_stripe.customers"))
+    read = text(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_all_tables"
+        " WHERE schemaname = 'raw_stripe' AND relname = 'customers'"
+    )
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        assert [each["n"] for each in sample(session, "stripe", "customers", limit=20)] == list(
+            range(1, 21)
+        )
+        assert session.scalar(read) == 20
+
+
 def test_every_path_that_is_found_leads_to_its_value(
     venues: None, pipeline_engine: Engine, owner_engine: Engine
 ) -> None:
