@@ -22,7 +22,7 @@ from integration_pipelines.core import mapping
 from integration_pipelines.core.credentials import open_connections
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.events.masking import masked
-from integration_pipelines.core.mapping import CUSTOM_NAME, TARGETS, Preview, Rule
+from integration_pipelines.core.mapping import ADDED_UP, CUSTOM_NAME, TARGETS, Preview, Rule
 from integration_pipelines.core.redaction import redact_value
 from integration_pipelines.core.tables import venues
 from oauth_portal import connecting, drafts
@@ -335,6 +335,7 @@ def _field_page(
         waits=bool(past) and not _applied(past[0]),
         past=[(row, mapping.in_words(mapping.as_rule(row))) for row in past],
         draft=draft,
+        may_be_required=table not in ADDED_UP,
         is_editable=held is None or drafts.is_said_by_form(held),
         steps=STEPS,
         sources=mapping.sources(map(seen, payloads)),

@@ -421,6 +421,15 @@ def test_a_rule_that_the_form_cannot_say_is_shown_and_taken_back_and_not_edited(
     assert 'name="required"' in manager.get(f"{AT}/custom.table").text
 
 
+def test_of_payments_nothing_is_required(sign_in: SignIn, rows: None) -> None:
+    manager, at = sign_in(), AT.replace("customers", "payments")
+    assert 'name="required"' not in manager.get(f"{at}/description").text
+    form = {"source": "description", "required": "on", "press": "preview"}
+    page = manager.post(f"{at}/description/draft", form).text
+    assert "give a default, or leave the field empty" in page
+    assert 'name="rule"' not in page
+
+
 def test_a_step_more_than_a_rule_may_have_is_refused_in_words(sign_in: SignIn, rows: None) -> None:
     manager = sign_in()
     steps = {f"step-{place}-do": "trim" for place in range(MOST_STEPS)}

@@ -26,10 +26,11 @@ from integration_pipelines.core.mapping.store import (
     versions,
     waits_for_build,
 )
-from integration_pipelines.core.mapping.targets import TARGETS
+from integration_pipelines.core.mapping.targets import ADDED_UP, TARGETS
 from integration_pipelines.core.mapping.words import default_in_words, in_words
 
 __all__ = [
+    "ADDED_UP",
     "CUSTOM_NAME",
     "ELSEWHERE",
     "PLAIN_NAME",

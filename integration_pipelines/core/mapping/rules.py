@@ -21,7 +21,7 @@ from pydantic import (
 
 from integration_pipelines.core.errors import ConfigurationError
 from integration_pipelines.core.mapping.paths import compiled, keys, parse
-from integration_pipelines.core.mapping.targets import CUSTOM, TARGETS, FieldType
+from integration_pipelines.core.mapping.targets import ADDED_UP, CUSTOM, TARGETS, FieldType
 
 CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MOST_CUSTOM = 50
@@ -228,7 +228,7 @@ class Rule(BaseModel):
 
     ``target_field``: a field of the entity, or custom.NAME for one of the venue's own, which says
     its ``type``. A row on which it fails has no value there; one that lacks what is ``required`` is
-    kept out of the entity, in `control.quarantine`.
+    kept out of the entity, in `control.quarantine`; nothing is required of what is added up.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -270,6 +270,12 @@ class Rule(BaseModel):
         elif self.type not in (None, target.fields[self.target_field]):
             raise ValueError(
                 f"type of {self.target_field} is {target.fields[self.target_field]}: leave it out"
+            )
+        if self.required and self.target_table in ADDED_UP:
+            raise ValueError(
+                f"required cannot be in {self.target_table}: sums would lack the rows that are "
+                "kept out, and not what belongs to them: give a default, or leave the field empty, "
+                "where the check every_row_mapped tells of it"
             )
         return self
 

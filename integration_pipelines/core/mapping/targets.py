@@ -9,6 +9,10 @@ FieldType = Literal["text", "number", "integer", "boolean", "date", "timestamp"]
 CUSTOM = "custom."
 """Before the name of a field of a venue's own, which analysts find in the column custom_fields."""
 
+ADDED_UP = frozenset({"payments", "refunds", "disputes", "payouts", "payout_lines"})
+"""Entities that revenue and reconciliation add up: no row of these is kept out, for what belongs to
+it, such as the refunds of a payment, would be added up without it."""
+
 
 class Target(NamedTuple):
     """One entity: by provider the streams whose payloads a rule reads, its fields' types, and by

@@ -92,6 +92,10 @@ def test_25_a_path_that_is_none_is_refused_and_shown(path: str) -> None:
         ({"transforms": [{"do": "number", "decimal": ",", "group": ","}]}, "the same sign"),
         ({"transforms": [{"do": "coalesce", "paths": ["a..b"]}]}, "transforms.0.paths.0: "),
         ({"nonsense": 1}, "nonsense: "),
+        (
+            {"target_table": "payments", "required": True},
+            "required cannot be in payments: sums would lack the rows that are kept out",
+        ),
         ({"default": "a\x00"}, "default: has a character that nothing can hold"),
         ({"default": float("nan")}, "default: is not a finite number"),
         ({"transforms": [{"do": "constant", "value": "\x00"}]}, "transforms.0.value: "),
