@@ -261,13 +261,13 @@ def quarantine(venue_id: str) -> Any:
     asked = request.args.get("provider")
     chosen = asked if asked in portal().providers else None
     with portal().scoped(venue_id) as session:
-        failures = mapping.count_failures(session, [venue_id])
+        failures = mapping.count_failures(session, [venue_id], provider=chosen)
         rows = mapping.find_quarantined(session, venue_id, provider=chosen, limit=ROWS_A_PAGE)
     return render_template(
         "quarantine.html",
         **venue_page(venue_id),
         chosen=chosen,
-        failures=[each for each in failures if chosen in (None, each.provider)],
+        failures=failures,
         rows=rows,
     )
 
@@ -287,11 +287,9 @@ def _field_page(
         past = [] if field == NEW else mapping.versions(session, provider, table, field)
         payloads = mapping.sample(session, provider, table)
         found = [] if field == NEW else mapping.found_by_analysts(session, provider, table, field)
-        failures = [
-            each
-            for each in mapping.count_failures(session, [venue_id])
-            if (each.provider, each.target_table, each.field) == (provider, table, field)
-        ]
+        failures = mapping.count_failures(
+            session, [venue_id], provider=provider, target_table=table, field=field
+        )
     if field.startswith(CUSTOM) and not past:
         abort(404)
     in_force = next((row for row in past if row.superseded_at is None), None)

@@ -85,6 +85,7 @@ def test_a_batch_lands_and_publishes_the_good_and_names_the_failed(
     said: Any,
     instance: dg.DagsterInstance,
     pipeline_engine: Engine,
+    owner_engine: Engine,
     analyst: Engine,
 ) -> None:
     hall("a-room")
@@ -155,6 +156,18 @@ def test_a_batch_lands_and_publishes_the_good_and_names_the_failed(
     (named,) = told.metadata["failures"].records
     assert (named.data["venue"], named.data["field"]) == ("a-room", "customers.custom.is_first")
     assert named.data["rows"] == named.data["kept out"] == len(of_a_room) - 1
+
+    # A build looks at its own venues alone: another's failure stands until its own build.
+    with owner_engine.begin() as session:
+        venue_scope(session, "a-room")
+        session.execute(text("DELETE FROM control.quarantine"))
+    for venue_id, each in (("c-room", number), ("a-room", first_one | {"required": False})):
+        assert not said("control/quarantine", "every_row_mapped").passed
+        with pipeline_engine.begin() as session:
+            venue_scope(session, venue_id)
+            set_rule(session, venue_id, read_rule(each), by="test", reason=None)
+        assert run().success
+    assert said("control/quarantine", "every_row_mapped").passed
 
 
 def test_a_batch_in_which_nothing_succeeded_is_a_failed_run(locked_out: Any, run: Any) -> None:

@@ -54,9 +54,16 @@ class Quarantined(NamedTuple):
     since: datetime
 
 
-def count_failures(session: Session, venue_ids: Collection[str] | None = None) -> list[Failure]:
-    """What fails, of the venues in scope (of ``venue_ids``, if given): what keeps most rows out
-    first."""
+def count_failures(
+    session: Session,
+    venue_ids: Collection[str] | None = None,
+    *,
+    provider: str | None = None,
+    target_table: str | None = None,
+    field: str | None = None,
+) -> list[Failure]:
+    """What fails, of the venues in scope (of ``venue_ids``, and of the provider, entity and field,
+    where they are given): what keeps most rows out first."""
     each = func.jsonb_each_text(held.errors).table_valued(column("key"), column("value")).lateral()
     rows, out = func.count(), func.count().filter(held.kept_out)
     key = (held.venue_id, held.provider, held.target_table, each.c.key, each.c.value)
@@ -68,6 +75,13 @@ def count_failures(session: Session, venue_ids: Collection[str] | None = None) -
     )
     if venue_ids is not None:
         asked = asked.where(held.venue_id.in_(venue_ids))
+    for of, given in (
+        (held.provider, provider),
+        (held.target_table, target_table),
+        (each.c.key, field),
+    ):
+        if given is not None:
+            asked = asked.where(of == given)
     return [Failure._make(row) for row in session.execute(asked)]
 
 
