@@ -4,7 +4,7 @@ Every operation says in its OpenAPI document who may call it and what it answers
 problem+json with the request's id. A venue that is not the bearer's does not exist.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, abort, jsonify, request
@@ -24,6 +24,7 @@ from oauth_portal.access import NotDone
 from oauth_portal.administration import switch_provider
 from oauth_portal.bearers import (
     JWT_GOOD_FOR,
+    View,
     called_at_venue,
     called_by_administrators,
     caller,
@@ -74,8 +75,8 @@ VENUES, CONNECTIONS, DATA, MAPPINGS, ACCESS, ADMINISTRATION, SERVICE = (
     )
 )
 BEARER: list[dict[str, list[Any]]] = [{"bearer": []}]
+OF_A_BEARER = _problems(401, 422, 429, 500, 503)
 OF_A_VENUE = _problems(401, 403, 404, 422, 429, 500, 503)
-WITH_A_BODY = _problems(413)
 
 blueprint = APIBlueprint(
     "api",
@@ -83,6 +84,23 @@ blueprint = APIBlueprint(
     url_prefix="/api/v1",
     operation_id_callback=lambda *, name, **_: name,
 )
+
+
+def _at_venue(
+    method: Callable[..., Callable[[View], View]],
+    rule: str,
+    tag: Tag,
+    role: str,
+    answer: type[BaseModel] | None,
+    *,
+    status: int = 200,
+    also: Sequence[int] = (),
+) -> Callable[[View], View]:
+    """An operation at a venue, for who has ``role`` there: it answers ``answer`` with ``status``,
+    and beside what any may, the problems ``also``."""
+    documented = {status: answer, **OF_A_VENUE, **_problems(*also)}
+    route = method(f"/venues/<venue_id>{rule}", tags=[tag], security=BEARER, responses=documented)
+    return lambda view: route(called_at_venue(role)(view))
 
 
 @blueprint.before_request
@@ -118,7 +136,7 @@ def health() -> Response:
     "/me",
     tags=[SERVICE],
     security=BEARER,
-    responses={200: schemas.Me, **_problems(401, 422, 429, 500, 503)},
+    responses={200: schemas.Me, **OF_A_BEARER},
 )
 def me() -> Response:
     """Who the bearer is, and the role at each venue."""
@@ -130,7 +148,7 @@ def me() -> Response:
     "/token",
     tags=[SERVICE],
     security=BEARER,
-    responses={200: schemas.Jwt, **_problems(401, 409, 422, 429, 500, 503)},
+    responses={200: schemas.Jwt, **OF_A_BEARER, **_problems(409)},
 )
 def token() -> Response:
     """A JWT of fifteen minutes in exchange for an API token: to hand to a page or a job."""
@@ -144,7 +162,7 @@ def token() -> Response:
     "/venues",
     tags=[VENUES],
     security=BEARER,
-    responses={200: schemas.Venues, **_problems(401, 422, 429, 500, 503)},
+    responses={200: schemas.Venues, **OF_A_BEARER},
 )
 def venues(query: schemas.VenuesQuery) -> Response:
     """The bearer's venues, by slug."""
@@ -157,13 +175,7 @@ def venues(query: schemas.VenuesQuery) -> Response:
     return _json(schemas.Venues(items=items, next=shown[-1] if len(after) > len(shown) else None))
 
 
-@blueprint.get(
-    "/venues/<venue_id>/connections",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={200: schemas.Connections, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/connections", CONNECTIONS, "viewer", schemas.Connections)
 def connections(path: schemas.VenuePath) -> Response:
     """How each provider stands at the venue."""
     with portal().scoped(path.venue_id) as session:
@@ -172,25 +184,20 @@ def connections(path: schemas.VenuePath) -> Response:
     return _json(schemas.Connections(items=items))
 
 
-@blueprint.get(
-    "/venues/<venue_id>/connections/<provider>",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={200: schemas.Connection, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/connections/<provider>", CONNECTIONS, "viewer", schemas.Connection)
 def connection(path: schemas.ProviderPath) -> Response:
     """How one provider stands at the venue."""
     return _json(_stands(path.venue_id, asked_provider(path.provider)))
 
 
-@blueprint.put(
-    "/venues/<venue_id>/connections/<provider>",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={200: schemas.Connection, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
+@_at_venue(
+    blueprint.put,
+    "/connections/<provider>",
+    CONNECTIONS,
+    "venue_admin",
+    schemas.Connection,
+    also=[409, 413],
 )
-@called_at_venue("venue_admin")
 def connect(path: schemas.ProviderPath, body: schemas.Key) -> Response:
     """Connect an account by its API key, or give it a new key. For venue_admin.
 
@@ -215,13 +222,7 @@ def connect(path: schemas.ProviderPath, body: schemas.Key) -> Response:
     return _json(_stands(path.venue_id, provider))
 
 
-@blueprint.delete(
-    "/venues/<venue_id>/connections/<provider>",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={200: schemas.Ended, **OF_A_VENUE},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.delete, "/connections/<provider>", CONNECTIONS, "venue_admin", schemas.Ended)
 def disconnect(path: schemas.ProviderPath) -> Response:
     """End our access; the data stays. For venue_admin."""
     held = asked_connection(path.venue_id, asked_provider(path.provider))
@@ -229,13 +230,9 @@ def disconnect(path: schemas.ProviderPath) -> Response:
     return _json(schemas.Ended(left_to_do=left))
 
 
-@blueprint.post(
-    "/venues/<venue_id>/connections/<provider>/test",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={200: schemas.Answer, **OF_A_VENUE},
+@_at_venue(
+    blueprint.post, "/connections/<provider>/test", CONNECTIONS, "venue_admin", schemas.Answer
 )
-@called_at_venue("venue_admin")
 def test(path: schemas.ProviderPath) -> Response:
     """Ask the provider whose account it is. For venue_admin."""
     answer = connecting.tried(
@@ -246,13 +243,15 @@ def test(path: schemas.ProviderPath) -> Response:
     )
 
 
-@blueprint.post(
-    "/venues/<venue_id>/connections/<provider>/syncs",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={202: schemas.Requested, **OF_A_VENUE, **_problems(409)},
+@_at_venue(
+    blueprint.post,
+    "/connections/<provider>/syncs",
+    CONNECTIONS,
+    "venue_admin",
+    schemas.Requested,
+    status=202,
+    also=[409],
 )
-@called_at_venue("venue_admin")
 def request_sync(path: schemas.ProviderPath) -> Any:
     """Sync as soon as possible. For venue_admin."""
     provider = asked_provider(path.provider)
@@ -265,13 +264,15 @@ def request_sync(path: schemas.ProviderPath) -> Any:
     return _json(schemas.Requested(waiting=not added), 202)
 
 
-@blueprint.post(
-    "/venues/<venue_id>/connections/<provider>/deletions",
-    tags=[CONNECTIONS],
-    security=BEARER,
-    responses={202: schemas.Requested, **OF_A_VENUE, **_problems(409)},
+@_at_venue(
+    blueprint.post,
+    "/connections/<provider>/deletions",
+    CONNECTIONS,
+    "venue_admin",
+    schemas.Requested,
+    status=202,
+    also=[409],
 )
-@called_at_venue("venue_admin")
 def confirm_deletions(path: schemas.ProviderPath) -> Any:
     """Say that what vanished at the provider is gone, where the cure is confirm. For venue_admin.
 
@@ -286,13 +287,7 @@ def confirm_deletions(path: schemas.ProviderPath) -> Any:
     return _json(schemas.Requested(waiting=False), 202)
 
 
-@blueprint.get(
-    "/venues/<venue_id>/syncs",
-    tags=[DATA],
-    security=BEARER,
-    responses={200: schemas.Syncs, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/syncs", DATA, "viewer", schemas.Syncs)
 def syncs(path: schemas.VenuePath, query: schemas.SyncsQuery) -> Response:
     """What was synced, the newest first."""
     with portal().scoped(path.venue_id) as session:
@@ -305,13 +300,7 @@ def syncs(path: schemas.VenuePath, query: schemas.SyncsQuery) -> Response:
     )
 
 
-@blueprint.get(
-    "/venues/<venue_id>/streams",
-    tags=[DATA],
-    security=BEARER,
-    responses={200: schemas.Streams, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/streams", DATA, "viewer", schemas.Streams)
 def streams(path: schemas.VenuePath, query: schemas.StreamsQuery) -> Response:
     """How much there is of each stream, how fresh, and how much changes a day."""
     with portal().scoped(path.venue_id) as session:
@@ -332,13 +321,7 @@ def streams(path: schemas.VenuePath, query: schemas.StreamsQuery) -> Response:
     return _json(schemas.Streams(items=items))
 
 
-@blueprint.get(
-    "/venues/<venue_id>/audit",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={200: schemas.Deeds, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/audit", ACCESS, "viewer", schemas.Deeds)
 def audit(path: schemas.VenuePath, query: schemas.AuditQuery) -> Response:
     """Who did what at the venue, the newest first."""
     with portal().scoped(path.venue_id) as session:
@@ -359,49 +342,25 @@ def audit(path: schemas.VenuePath, query: schemas.AuditQuery) -> Response:
     )
 
 
-@blueprint.get(
-    "/venues/<venue_id>/dead-letters",
-    tags=[DATA],
-    security=BEARER,
-    responses={200: schemas.Letters, **OF_A_VENUE},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.get, "/dead-letters", DATA, "venue_admin", schemas.Letters)
 def dead_letters(path: schemas.VenuePath, query: schemas.LettersQuery) -> Response:
     """Providers' messages that were given up, the newest first. For venue_admin."""
     return _letters(path.venue_id, query)
 
 
-@blueprint.get(
-    "/venues/<venue_id>/dead-letters/<letter_id>",
-    tags=[DATA],
-    security=BEARER,
-    responses={200: schemas.LetterShown, **OF_A_VENUE},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.get, "/dead-letters/<letter_id>", DATA, "venue_admin", schemas.LetterShown)
 def dead_letter(path: schemas.LetterPath) -> Response:
     """One of these with what it held, masked. For venue_admin."""
     return _letter_shown(path.venue_id, path.letter_id)
 
 
-@blueprint.post(
-    "/venues/<venue_id>/replays",
-    tags=[DATA],
-    security=BEARER,
-    responses={200: schemas.Replayed, **OF_A_VENUE, **WITH_A_BODY},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.post, "/replays", DATA, "venue_admin", schemas.Replayed, also=[413])
 def replay_dead_letters(path: schemas.VenuePath, body: schemas.Replay) -> Response:
     """Have them worked on again; safe to repeat. For venue_admin."""
     return _replayed(path.venue_id, body)
 
 
-@blueprint.get(
-    "/venues/<venue_id>/tokens",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={200: schemas.Tokens, **OF_A_VENUE},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.get, "/tokens", ACCESS, "venue_admin", schemas.Tokens)
 def tokens(path: schemas.VenuePath) -> Response:
     """The API tokens that are open. For venue_admin."""
     with portal().scoped(path.venue_id) as session:
@@ -409,13 +368,9 @@ def tokens(path: schemas.VenuePath) -> Response:
     return _json(schemas.Tokens(items=[schemas.Token(**row._mapping) for row in rows]))
 
 
-@blueprint.post(
-    "/venues/<venue_id>/tokens",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={201: schemas.Issued, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
+@_at_venue(
+    blueprint.post, "/tokens", ACCESS, "venue_admin", schemas.Issued, status=201, also=[409, 413]
 )
-@called_at_venue("venue_admin")
 def issue_token(path: schemas.VenuePath, body: schemas.NewToken) -> Response:
     """A new API token, shown this once. For venue_admin."""
     token_id, made = _done(
@@ -432,13 +387,9 @@ def issue_token(path: schemas.VenuePath, body: schemas.NewToken) -> Response:
     return _json(schemas.Issued(token_id=token_id, token=made), 201)
 
 
-@blueprint.delete(
-    "/venues/<venue_id>/tokens/<token_id>",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={204: None, **OF_A_VENUE, **_problems(409)},
+@_at_venue(
+    blueprint.delete, "/tokens/<token_id>", ACCESS, "venue_admin", None, status=204, also=[409]
 )
-@called_at_venue("venue_admin")
 def revoke_token(path: schemas.TokenPath) -> Any:
     """From now on it opens nothing. For venue_admin."""
     _done(
@@ -448,13 +399,7 @@ def revoke_token(path: schemas.TokenPath) -> Any:
     return "", 204
 
 
-@blueprint.get(
-    "/venues/<venue_id>/members",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={200: schemas.Members, **OF_A_VENUE},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.get, "/members", ACCESS, "venue_admin", schemas.Members)
 def members(path: schemas.VenuePath) -> Response:
     """Who may see the venue, and as what. For venue_admin."""
     with portal().scoped(path.venue_id) as session:
@@ -472,13 +417,7 @@ def members(path: schemas.VenuePath) -> Response:
     return _json(schemas.Members(items=items))
 
 
-@blueprint.put(
-    "/venues/<venue_id>/members",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={204: None, **OF_A_VENUE, **WITH_A_BODY, **_problems(409)},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.put, "/members", ACCESS, "venue_admin", None, status=204, also=[409, 413])
 def invite_member(path: schemas.VenuePath, body: schemas.Invitation) -> Any:
     """Invite an address, or give a member another role. For venue_admin."""
     _done(
@@ -490,13 +429,9 @@ def invite_member(path: schemas.VenuePath, body: schemas.Invitation) -> Any:
     return "", 204
 
 
-@blueprint.delete(
-    "/venues/<venue_id>/members/<user_id>",
-    tags=[ACCESS],
-    security=BEARER,
-    responses={204: None, **OF_A_VENUE, **_problems(409)},
+@_at_venue(
+    blueprint.delete, "/members/<user_id>", ACCESS, "venue_admin", None, status=204, also=[409]
 )
-@called_at_venue("venue_admin")
 def remove_member(path: schemas.MemberPath) -> Any:
     """From now on they see nothing of the venue. For venue_admin."""
     _done(
@@ -510,7 +445,7 @@ def remove_member(path: schemas.MemberPath) -> Any:
     "/mappings/targets",
     tags=[MAPPINGS],
     security=BEARER,
-    responses={200: schemas.Targets, **_problems(401, 422, 429, 500, 503)},
+    responses={200: schemas.Targets, **OF_A_BEARER},
 )
 def mapping_targets() -> Response:
     """What may be mapped: entities, their fields, and the streams that are read."""
@@ -525,13 +460,7 @@ def mapping_targets() -> Response:
     )
 
 
-@blueprint.get(
-    "/venues/<venue_id>/mappings",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Mappings, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/mappings", MAPPINGS, "viewer", schemas.Mappings)
 def list_mappings(path: schemas.VenuePath) -> Response:
     """The venue's own rules that hold now; every other field is as it ships."""
     with portal().scoped(path.venue_id) as session:
@@ -539,13 +468,7 @@ def list_mappings(path: schemas.VenuePath) -> Response:
     return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
 
 
-@blueprint.put(
-    "/venues/<venue_id>/mappings",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Version, **OF_A_VENUE, **WITH_A_BODY},
-)
-@called_at_venue("venue_admin")
+@_at_venue(blueprint.put, "/mappings", MAPPINGS, "venue_admin", schemas.Version, also=[413])
 def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     """Let a rule hold from the venue's next build on, which begins at once. It is tried on the
     venue's latest rows first, and refused where it fails on all. For venue_admin."""
@@ -557,13 +480,9 @@ def set_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     return _json(schemas.Version(version=version))
 
 
-@blueprint.post(
-    "/venues/<venue_id>/mappings/preview",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Preview, **OF_A_VENUE, **WITH_A_BODY},
+@_at_venue(
+    blueprint.post, "/mappings/preview", MAPPINGS, "venue_admin", schemas.Preview, also=[413]
 )
-@called_at_venue("venue_admin")
 def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     """What a rule would make of the venue's latest rows; nothing is changed. For venue_admin."""
     with portal().scoped(path.venue_id) as session:
@@ -580,13 +499,13 @@ def preview_mapping(path: schemas.VenuePath, body: schemas.NewRule) -> Response:
     )
 
 
-@blueprint.get(
-    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Mappings, **OF_A_VENUE},
+@_at_venue(
+    blueprint.get,
+    "/mappings/<provider>/<target_table>/<target_field>",
+    MAPPINGS,
+    "viewer",
+    schemas.Mappings,
 )
-@called_at_venue("viewer")
 def mapping_versions(path: schemas.FieldPath) -> Response:
     """All that a field's rule ever was, the latest first."""
     with portal().scoped(path.venue_id) as session:
@@ -594,13 +513,14 @@ def mapping_versions(path: schemas.FieldPath) -> Response:
     return _json(schemas.Mappings(items=[_mapping(row) for row in rows]))
 
 
-@blueprint.delete(
-    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={204: None, **OF_A_VENUE},
+@_at_venue(
+    blueprint.delete,
+    "/mappings/<provider>/<target_table>/<target_field>",
+    MAPPINGS,
+    "venue_admin",
+    None,
+    status=204,
 )
-@called_at_venue("venue_admin")
 def remove_mapping(path: schemas.FieldPath) -> Any:
     """Let what ships hold again. For venue_admin."""
     of_field = (path.venue_id, path.provider, path.target_table, path.target_field)
@@ -608,13 +528,14 @@ def remove_mapping(path: schemas.FieldPath) -> Any:
     return "", 204
 
 
-@blueprint.post(
-    "/venues/<venue_id>/mappings/<provider>/<target_table>/<target_field>/rollback",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Version, **OF_A_VENUE, **WITH_A_BODY},
+@_at_venue(
+    blueprint.post,
+    "/mappings/<provider>/<target_table>/<target_field>/rollback",
+    MAPPINGS,
+    "venue_admin",
+    schemas.Version,
+    also=[413],
 )
-@called_at_venue("venue_admin")
 def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Response:
     """Let an earlier version hold again, as a new one. For venue_admin."""
     of_field = (path.venue_id, path.provider, path.target_table, path.target_field)
@@ -625,13 +546,7 @@ def roll_back_mapping(path: schemas.FieldPath, body: schemas.RollBack) -> Respon
     return _json(schemas.Version(version=version))
 
 
-@blueprint.get(
-    "/venues/<venue_id>/quarantine",
-    tags=[MAPPINGS],
-    security=BEARER,
-    responses={200: schemas.Quarantine, **OF_A_VENUE},
-)
-@called_at_venue("viewer")
+@_at_venue(blueprint.get, "/quarantine", MAPPINGS, "viewer", schemas.Quarantine)
 def quarantine(path: schemas.VenuePath) -> Response:
     """Rows on which the venue's rules fail, as its latest published build found them: counted by
     field and reason, and the first hundred, those kept out of their table first."""
@@ -650,7 +565,7 @@ def quarantine(path: schemas.VenuePath) -> Response:
     "/integrations",
     tags=[ADMINISTRATION],
     security=BEARER,
-    responses={200: schemas.Integrations, **_problems(401, 422, 429, 500, 503)},
+    responses={200: schemas.Integrations, **OF_A_BEARER},
 )
 def list_integrations() -> Response:
     """The providers there are, and whether each is on."""
@@ -664,7 +579,7 @@ def list_integrations() -> Response:
     "/integrations/<provider>",
     tags=[ADMINISTRATION],
     security=BEARER,
-    responses={204: None, **OF_A_VENUE, **WITH_A_BODY},
+    responses={204: None, **OF_A_VENUE, **_problems(413)},
 )
 @called_by_administrators
 def switch_integration(path: schemas.IntegrationPath, body: schemas.Switch) -> Any:
