@@ -9,7 +9,7 @@ FieldType = Literal["text", "number", "integer", "boolean", "date", "timestamp"]
 CUSTOM = "custom."
 """Before the name of a field of a venue's own, which analysts find in the column custom_fields."""
 
-ADDED_UP = frozenset({"payments", "refunds", "disputes", "payouts", "payout_lines"})
+ADDED_UP = frozenset({"payments", "refunds", "disputes", "payouts", "ledger_accounts"})
 """Entities that revenue and reconciliation add up: no row of these is kept out, for what belongs to
 it, such as the refunds of a payment, would be added up without it."""
 
