@@ -1,6 +1,6 @@
 """What the pages show of a venue: how each provider stands, in words of whoever manages it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from integration_pipelines.core.provider import Provider
-from integration_pipelines.core.status import read_status
+from integration_pipelines.core.status import latest_syncs, open_streams, read_status
 from integration_pipelines.core.tables import (
     connections,
     integration_configs,
@@ -84,7 +84,7 @@ def cards(portal: Portal, session: Session, venue_id: str) -> list[Card]:
     """A card of each provider, of the venue in scope."""
     status = {row["provider"]: row for row in read_status(session, portal.providers.values())}
     off = _switched_off(session, venue_id)
-    work = _work(session)
+    work = _work(session, portal.providers.values())
     changed = volumes(session)
     return [
         _card(portal, provider, status.get(name), off.get(name), work.get(name), changed.get(name))
@@ -186,7 +186,7 @@ def _switched_off(session: Session, venue_id: str) -> dict[str, str]:
     return found
 
 
-def _work(session: Session) -> dict[str, Any]:
+def _work(session: Session, providers: Iterable[Provider]) -> dict[str, Any]:
     """By provider: rows landed, and what is under way."""
     of_open = connections.c.status != "disconnected"
     totals = (
@@ -199,10 +199,11 @@ def _work(session: Session) -> dict[str, Any]:
         .group_by(sync_days.c.provider)
         .subquery()
     )
+    syncs = latest_syncs(open_streams(providers), shown=("sync_id", "started_at"))
     newest = (
-        select(sync_logs.c.provider, sync_logs.c.sync_id)
-        .ext(distinct_on(sync_logs.c.provider))
-        .order_by(sync_logs.c.provider, sync_logs.c.started_at.desc())
+        select(syncs.c.provider, syncs.c.sync_id)
+        .ext(distinct_on(syncs.c.provider))
+        .order_by(syncs.c.provider, syncs.c.started_at.desc())
         .subquery()
     )
     latest = (

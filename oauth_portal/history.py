@@ -6,9 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection as Session
 from sqlalchemy import and_, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 
-from integration_pipelines.core.status import NOT_SUCCEEDED, worst
+from integration_pipelines.core.status import NOT_SUCCEEDED, latest_syncs, worst
 from integration_pipelines.core.tables import (
     audit_log,
     connections,
@@ -89,18 +88,13 @@ def streams(session: Session, *, provider: str | None = None) -> list[dict[str, 
     asked = [connections.c.status != "disconnected"]
     if provider:
         asked.append(connections.c.provider == provider)
-    latest = (
-        select(
-            sync_logs.c.connection_id,
-            sync_logs.c.stream,
-            sync_logs.c.outcome,
-            sync_logs.c.error_kind,
-            sync_logs.c.finished_at,
-        )
-        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
-        .where(sync_logs.c.outcome != "running")
-        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
-        .subquery()
+    read = select(
+        sync_cursors.c.venue_id, sync_cursors.c.connection_id, sync_cursors.c.stream
+    ).subquery()
+    latest = latest_syncs(
+        read,
+        sync_logs.c.outcome != "running",
+        shown=("outcome", "error_kind", "finished_at"),
     )
     totals = (
         select(

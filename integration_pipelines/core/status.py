@@ -5,9 +5,21 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, case, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Subquery,
+    Text,
+    and_,
+    case,
+    column,
+    func,
+    select,
+    true,
+    values,
+)
 from sqlalchemy import Connection as Session
-from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from integration_pipelines.core.credentials import TELL_BEFORE, consent_ends
 from integration_pipelines.core.provider import Provider
@@ -51,6 +63,46 @@ def worst(logs: Any, column: str) -> ColumnElement[Any]:
     return func.array_agg(ordered, type_=ARRAY(Text))[1]
 
 
+def open_streams(providers: Iterable[Provider]) -> Subquery:
+    """Every stream of the connections not disconnected, of the venues in scope: `venue_id`,
+    `provider`, `connection_id`, `stream`."""
+    known = values(column("provider", Text), column("stream", Text), name="known").data(
+        [(provider.name, stream) for provider in providers for stream in provider.stream_names]
+    )
+    return (
+        select(
+            connections.c.venue_id,
+            connections.c.provider,
+            connections.c.connection_id,
+            known.c.stream,
+        )
+        .join(known, known.c.provider == connections.c.provider)
+        .where(connections.c.status != "disconnected")
+        .subquery()
+    )
+
+
+def latest_syncs(
+    streams: Subquery, *where: ColumnElement[bool], shown: Collection[str]
+) -> Subquery:
+    """The columns of ``streams``, which have `venue_id`, `connection_id` and `stream`, and those
+    ``shown`` of the latest row that `sync_logs` has of each: looked up, for the log is long."""
+    log = sync_logs.c
+    newest = (
+        select(*(log[name] for name in shown))
+        .where(
+            log.venue_id == streams.c.venue_id,
+            log.connection_id == streams.c.connection_id,
+            log.stream == streams.c.stream,
+            *where,
+        )
+        .order_by(log.started_at.desc())
+        .limit(1)
+        .lateral()
+    )
+    return select(*streams.c, *newest.c).join(newest, true()).subquery()
+
+
 def stray_dead_letters(session: Session) -> int:
     """Events in scope that were given up and that no row of `read_status` counts: of accounts that
     nobody has connected, or whose venue has disconnected them since."""
@@ -83,18 +135,10 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         .group_by(sync_cursors.c.connection_id)
         .subquery()
     )
-    latest = (
-        select(
-            sync_logs.c.connection_id,
-            sync_logs.c.stream,
-            sync_logs.c.outcome,
-            sync_logs.c.error_kind,
-            sync_logs.c.error,
-        )
-        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
-        .where(sync_logs.c.outcome != "running")
-        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
-        .subquery()
+    providers = tuple(providers)
+    streams = open_streams(providers)
+    latest = latest_syncs(
+        streams, sync_logs.c.outcome != "running", shown=("outcome", "error_kind", "error")
     )
     failing = (
         select(
@@ -119,13 +163,7 @@ def read_status(session: Session, providers: Iterable[Provider]) -> list[dict[st
         .group_by(quarantine.c.venue_id, quarantine.c.provider)
         .subquery()
     )
-    pass_result = (
-        select(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.repaired)
-        .ext(distinct_on(sync_logs.c.connection_id, sync_logs.c.stream))
-        .where(sync_logs.c.repaired.is_not(None))
-        .order_by(sync_logs.c.connection_id, sync_logs.c.stream, sync_logs.c.started_at.desc())
-        .subquery()
-    )
+    pass_result = latest_syncs(streams, sync_logs.c.repaired.is_not(None), shown=("repaired",))
     repaired = (
         select(pass_result.c.connection_id, func.sum(pass_result.c.repaired).label("rows"))
         .group_by(pass_result.c.connection_id)

@@ -451,6 +451,14 @@ sync_logs = Table(
     Index("sync_logs_recent_idx", "venue_id", "provider", "stream", text("started_at DESC")),
     Index("sync_logs_latest_idx", "venue_id", "connection_id", "stream", text("started_at DESC")),
     Index(
+        "sync_logs_passes_idx",
+        "venue_id",
+        "connection_id",
+        "stream",
+        text("started_at DESC"),
+        postgresql_where=text("repaired IS NOT NULL"),
+    ),
+    Index(
         "sync_logs_changed_idx",
         "venue_id",
         "provider",

@@ -52,6 +52,13 @@ def upgrade() -> None:
         ["venue_id", "connection_id", "stream", sa.text("started_at DESC")],
         schema="control",
     )
+    op.create_index(
+        "sync_logs_passes_idx",
+        "sync_logs",
+        ["venue_id", "connection_id", "stream", sa.text("started_at DESC")],
+        schema="control",
+        postgresql_where=sa.text("repaired IS NOT NULL"),
+    )
     op.drop_index("sync_logs_venue_id_connection_id_idx", "sync_logs", schema="control")
 
 
@@ -62,6 +69,7 @@ def downgrade() -> None:
         ["venue_id", "connection_id"],
         schema="control",
     )
+    op.drop_index("sync_logs_passes_idx", "sync_logs", schema="control")
     op.drop_index("sync_logs_latest_idx", "sync_logs", schema="control")
     op.drop_index("sync_logs_changed_idx", "sync_logs", schema="control")
     op.drop_index("raw_fields_vanished_idx", "raw_fields", schema="control")

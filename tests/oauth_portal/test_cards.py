@@ -23,7 +23,8 @@ from integration_pipelines.core.settings import Settings
 from integration_pipelines.core.tables import integration_health, sync_logs
 from integration_pipelines.providers import PROVIDERS
 from oauth_portal.access import issue
-from oauth_portal.cards import CAUSES, OURS
+from oauth_portal.cards import CAUSES, OURS, cards
+from oauth_portal.history import streams
 from oauth_portal.portal import EXTENSION
 from provider_sandbox import Sandbox
 from tests.faults.moments import Hold, until
@@ -290,3 +291,41 @@ def test_the_end_of_a_consent_is_told_with_a_link_before_it_comes(
     due = f"now() - interval '1 day' + interval '{oauth.renew_before.total_seconds()} s'"
     change(f"UPDATE control.oauth_tokens SET expires_at = {due}")
     assert not is_told()
+
+
+READ = text(
+    "SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_all_tables"
+    " WHERE schemaname = 'control' AND relname = 'sync_logs'"
+)
+
+
+def test_pages_look_up_the_latest_syncs_and_read_no_log_of_years(
+    app: Flask,
+    here: Settings,
+    sandbox: Sandbox,
+    sign_in: SignIn,
+    pipeline_engine: Engine,
+    owner_engine: Engine,
+) -> None:
+    sign_in().connects("hall", "square", sandbox.square.create_account("aged", size=2))
+    run_what_was_asked_for(here, pipeline_engine)
+    with pipeline_engine.begin() as session:
+        venue_scope(session, "hall")
+        session.execute(
+            text(
+                "INSERT INTO control.sync_logs (venue_id, sync_id, stream, provider, connection_id,"
+                " account_id, mode, outcome, repaired, started_at, finished_at)"
+                " SELECT venue_id, gen_random_uuid(), stream, provider, connection_id, account_id,"
+                " mode, outcome, repaired, started_at - hours * interval '1 h',"
+                " finished_at - hours * interval '1 h'"
+                " FROM control.sync_logs, generate_series(1, 500) AS hours"
+            )
+        )
+    with owner_engine.begin() as session:
+        session.execute(text("ANALYZE control.sync_logs"))
+    portal = app.extensions[EXTENSION]
+    kinds = len(PROVIDERS["square"].stream_names)
+    for page in (lambda session: cards(portal, session, "hall"), streams):
+        with portal.scoped("hall") as session:
+            assert page(session)
+            assert kinds <= session.scalar(READ) <= 5 * kinds
