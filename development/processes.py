@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 GRACE = 10.0
 
 
@@ -116,7 +118,10 @@ class Processes:
 
     def stop(self) -> None:
         """End every child, last started first, with all that it has started."""
+        started: list[psutil.Process] = []
         for child in reversed(self.children):
+            with suppress(psutil.NoSuchProcess):
+                started += psutil.Process(child.process.pid).children(recursive=True)
             child.process.terminate()
         deadline = time.monotonic() + self.grace
         for child in reversed(self.children):
@@ -127,6 +132,17 @@ class Processes:
                 os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait()
         self.children.clear()
+        # Whoever is killed lives on for a moment, and holds what it uses: the last one out is to
+        # stop the embedded Postgres, and must not see others there.
+        while time.monotonic() < deadline + self.grace and any(map(_lives, started)):
+            time.sleep(0.05)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
