@@ -119,7 +119,8 @@ def _watch(engine: Engine) -> None:
     until = time.monotonic() + WATCH
     while time.monotonic() < until:
         with engine.begin() as session:
-            if any_due(session, waited=leave_to_workers(session)):
-                time.sleep(GATHER)
-                return
+            due = any_due(session, waited=leave_to_workers(session))
+        if due:
+            time.sleep(GATHER)
+            return
         time.sleep(LOOK_EVERY)
